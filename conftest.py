@@ -1,0 +1,38 @@
+"""Fixtures for every room. The packages are imported first: their folders carry the same names as they do."""
+
+import os
+from collections.abc import Iterator
+
+import bench  # noqa: F401 -- see above
+import contracts  # noqa: F401 -- see above
+import corelib  # noqa: F401 -- see above
+import devstack  # noqa: F401 -- see above
+import pytest
+from devstack.parts import Server, aws_emulator, kafka_server, postgres_server
+
+# Visibly false, as devstack gives them to the services; boto wants some even for an emulator.
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "local-not-a-key")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local-not-a-secret")
+
+
+def _given_or_started(variable: str, server: Server) -> Iterator[str]:
+    if given := os.environ.get(variable):
+        yield given
+    else:
+        with server as address:
+            yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _given_or_started("SOUK_TEST_POSTGRES_DSN", postgres_server(tmp_path_factory.mktemp("postgres")))
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _given_or_started("SOUK_TEST_KAFKA_BOOTSTRAP", kafka_server(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _given_or_started("SOUK_TEST_AWS_ENDPOINT_URL", aws_emulator(tmp_path_factory.mktemp("aws")))

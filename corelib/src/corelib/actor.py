@@ -1,0 +1,92 @@
+"""Actors: frozen dataclasses whose fields are dependencies and whose methods handle events.
+
+The mailbox is the event's key: equal keys one after another, different keys at the same time.
+`@receive` changes state in one transaction with its events and the inbox mark. `@effect` touches the outside world
+outside any transaction; what it returns is an event that is committed with the inbox mark.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar, get_type_hints
+
+from corelib.message import Envelope, Event
+
+Handler = Callable[..., Awaitable[Any]]
+H = TypeVar("H", bound=Handler)
+_MARK = "__corelib_handler__"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an effect may know of its call: the event's id is the idempotency key to hand to the outside."""
+
+    idempotency_key: str
+    deadline: timedelta
+    attempt: int
+    envelope: Envelope
+
+
+@dataclass(frozen=True)
+class Route:
+    """One handler bound to its actor."""
+
+    name: str
+    event: type[Event]
+    call: Handler
+    is_effect: bool
+    deadline: timedelta
+    attempts: int
+
+
+@dataclass(frozen=True)
+class _Declared:
+    is_effect: bool
+    deadline: timedelta
+    attempts: int
+
+
+class Actor:
+    """A base that only marks the class; subclass it as `@dataclass(frozen=True)`."""
+
+    def routes(self) -> Iterator[Route]:
+        """Yield this actor's handlers."""
+        for name, function in vars(type(self)).items():
+            declared = getattr(function, _MARK, None)
+            if isinstance(declared, _Declared):
+                bound = getattr(self, name)
+                yield Route(
+                    name=f"{type(self).__name__}.{name}",
+                    event=_event_of(function),
+                    call=bound,
+                    is_effect=declared.is_effect,
+                    deadline=declared.deadline,
+                    attempts=declared.attempts,
+                )
+
+
+def receive(function: H) -> H:
+    """Declare `async (self, event, tx) -> None`: its writes, its events and the inbox mark are one transaction."""
+    return _declare(function, _Declared(is_effect=False, deadline=timedelta(seconds=10), attempts=8))
+
+
+def effect(*, deadline: timedelta = timedelta(seconds=10), attempts: int = 8) -> Callable[[H], H]:
+    """Declare `async (self, event, call: Effect) -> Event | None`, run outside any transaction, repeated on failure."""
+
+    def declare(function: H) -> H:
+        return _declare(function, _Declared(is_effect=True, deadline=deadline, attempts=attempts))
+
+    return declare
+
+
+def _declare(function: H, declared: _Declared) -> H:
+    setattr(function, _MARK, declared)
+    return function
+
+
+def _event_of(function: Handler) -> type[Event]:
+    hints = get_type_hints(function)
+    kinds = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, Event)]
+    if not kinds:
+        raise TypeError(f"{function.__qualname__} needs a parameter annotated with an Event class")
+    return kinds[0]

@@ -1,0 +1,81 @@
+"""HTTP endpoints: methods of an `Api`, declared with `@get`, `@post` and so on.
+
+Parameters are bound by name and type: names in the path, `body`, `query`, `caller: Caller`, `tx: <Transaction>` (opened
+and committed by corelib before the answer is sent), `request: web.Request`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+Idempotency = Literal["no", "optional", "required"]
+Endpoint = Callable[..., Awaitable[Any]]
+F = TypeVar("F", bound=Endpoint)
+_MARK = "__corelib_operations__"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a decorator says of an endpoint."""
+
+    method: str
+    path: str
+    status: int
+    idempotent: Idempotency
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with a status or headers of its own."""
+
+    body: BaseModel | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Api:
+    """A base that only marks the class."""
+
+    def operations(self) -> Iterator[tuple[Operation, Endpoint]]:
+        """Yield this api's operations with their bound methods."""
+        for name, function in vars(type(self)).items():
+            for operation in getattr(function, _MARK, ()):
+                yield operation, getattr(self, name)
+
+
+def get(path: str, *, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Declare an endpoint that reads."""
+    return _declare(Operation("GET", path, 200, "no", frozenset(roles)))
+
+
+def post(
+    path: str, *, status: int = 200, idempotent: Idempotency = "no", roles: tuple[str, ...] = ()
+) -> Callable[[F], F]:
+    """Declare an endpoint that creates or acts; `idempotent` honours or demands an Idempotency-Key."""
+    return _declare(Operation("POST", path, status, idempotent, frozenset(roles)))
+
+
+def put(path: str, *, status: int = 200, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Declare an endpoint that replaces."""
+    return _declare(Operation("PUT", path, status, "no", frozenset(roles)))
+
+
+def patch(path: str, *, status: int = 200, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Declare an endpoint that changes a part."""
+    return _declare(Operation("PATCH", path, status, "no", frozenset(roles)))
+
+
+def delete(path: str, *, status: int = 204, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Declare an endpoint that removes."""
+    return _declare(Operation("DELETE", path, status, "no", frozenset(roles)))
+
+
+def _declare(operation: Operation) -> Callable[[F], F]:
+    def declare(function: F) -> F:
+        setattr(function, _MARK, (*getattr(function, _MARK, ()), operation))
+        return function
+
+    return declare

@@ -1,0 +1,132 @@
+"""Binds a request to an endpoint's parameters; all reflection happens once, when the service is built."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+from uuid import UUID
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from corelib.api import Endpoint, Operation
+from corelib.auth import Authenticator, Caller
+from corelib.errors import Problem
+from corelib.transaction import Transaction
+
+_JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """An endpoint's parameters by kind."""
+
+    path: dict[str, TypeAdapter[Any]]
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+    wants_caller: bool
+    wants_tx: bool
+    wants_request: bool
+    returns: type[BaseModel] | None
+
+
+def signature(operation: Operation, endpoint: Endpoint) -> Signature:
+    """Read an endpoint's parameters. Raises `TypeError` for one that cannot be bound."""
+    hints = get_type_hints(endpoint)
+    returns = hints.pop("return", None)
+    path = {
+        name: TypeAdapter(hints.pop(name)) for name in list(hints) if f"{{{name}}}" in operation.path
+    }
+    found: dict[str, Any] = {"body": hints.pop("body", None), "query": hints.pop("query", None)}
+    wants = {
+        "caller": hints.pop("caller", None) is Caller,
+        "tx": _is_kind(hints.pop("tx", None), Transaction),
+        "request": _is_kind(hints.pop("request", None), web.Request),
+    }
+    if hints:
+        raise TypeError(f"{endpoint.__qualname__}: cannot bind {', '.join(hints)}")
+    return Signature(
+        path=path,
+        body=found["body"],
+        query=found["query"],
+        wants_caller=wants["caller"],
+        wants_tx=wants["tx"],
+        wants_request=wants["request"],
+        returns=returns if inspect.isclass(returns) and issubclass(returns, BaseModel) else None,
+    )
+
+
+def _is_kind(hint: Any, kind: type) -> bool:
+    return inspect.isclass(hint) and issubclass(hint, kind)
+
+
+def binder(
+    operation: Operation, sign: Signature, authenticator: Authenticator | None
+) -> Callable[[web.Request], Awaitable[dict[str, Any]]]:
+    """Return the function that takes a request to keyword arguments, without `tx`. It raises `Problem`."""
+
+    async def bind(request: web.Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {}
+        if sign.wants_caller or operation.roles:
+            caller = await _caller(request, authenticator, operation)
+            if sign.wants_caller:
+                arguments["caller"] = caller
+        for name, adapter in sign.path.items():
+            arguments[name] = _path(name, request.match_info[name], adapter)
+        if sign.query is not None:
+            arguments["query"] = validated(sign.query.model_validate, dict(request.query))
+        if sign.body is not None:
+            arguments["body"] = validated(sign.body.model_validate_json, await _json_bytes(request))
+        if sign.wants_request:
+            arguments["request"] = request
+        return arguments
+
+    return bind
+
+
+def validated(validate: Callable[[Any], Any], raw: Any) -> Any:
+    """Return the model; raise `Problem` 400 for what is no JSON and 422 for what is not valid, by field."""
+    try:
+        return validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        if found[0]["type"] == "json_invalid":
+            raise Problem(400, "broken-json", f"The body is not JSON: {found[0]['msg']}.") from error
+        errors = [
+            {"pointer": "/" + "/".join(str(part) for part in problem["loc"]), "detail": problem["msg"]}
+            for problem in found[:50]
+        ]
+        raise Problem(
+            422, "invalid-request", f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors
+        ) from error
+
+
+async def _caller(request: web.Request, authenticator: Authenticator | None, operation: Operation) -> Caller:
+    if authenticator is None:
+        raise TypeError(f"{operation.path} wants a caller, but the service has no Authenticator")
+    caller = await authenticator.caller(request.headers.get("Authorization"))
+    if operation.roles and not operation.roles & caller.roles:
+        raise Problem(403, "forbidden", f"This needs the role {' or '.join(sorted(operation.roles))}.")
+    return caller
+
+
+def _path(name: str, raw: str, adapter: TypeAdapter[Any]) -> Any:
+    try:
+        return adapter.validate_python(raw)
+    except ValidationError as error:
+        what = "a UUID" if adapter.core_schema.get("type") == UUID.__name__.lower() else "valid"
+        raise Problem(404, "not-found", f"There is nothing here: {name} is not {what}.") from error
+
+
+async def _json_bytes(request: web.Request) -> bytes:
+    if request.content_type != _JSON:
+        raise Problem(415, "unsupported-media-type", f"Send Content-Type: {_JSON}, not {request.content_type}.")
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Problem(413, "content-too-large", str(error.text)) from error
+    if not body:
+        raise Problem(400, "broken-json", "The body is empty.")
+    if b"\\u0000" in body or b"\0" in body:
+        raise Problem(422, "invalid-request", "The body contains the character NUL, which no text here may have.")
+    return body

@@ -1,0 +1,81 @@
+"""What the framework asks of a broker. Kafka, SQS and memory pass one contract suite."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from corelib.message import Channel, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record as it was received; `position` means something to its broker only."""
+
+    record: Record
+    position: object
+
+
+class Publisher(Protocol):
+    """Sends records, per key in the order given."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Connect. Raises `Unavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and disconnect."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless a record could be sent now."""
+        ...
+
+    async def provision(self, channels: Sequence[Channel]) -> None:
+        """Create missing topics or queues; idempotent; for local machines and tests."""
+        ...
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
+        """Send all; return for each whether the broker acknowledged it durably.
+
+        A record behind a failed one of the same channel and key is never acknowledged. Raises `Unavailable` when
+        nothing could be sent.
+        """
+        ...
+
+
+class Subscription(Protocol):
+    """A consumer group's share of some channels."""
+
+    async def open(self) -> None:
+        """Join the group. Raises `Unavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Commit what is finished and leave the group."""
+        ...
+
+    def stop_taking(self) -> None:
+        """End `deliveries`; what was yielded can still be said `done`."""
+        ...
+
+    def deliveries(self) -> AsyncIterator[Delivery]:
+        """Yield records, per key in order; stops when closed."""
+        ...
+
+    async def done(self, delivery: Delivery) -> None:
+        """Say that a delivery is handled or parked; commits up to the lowest unfinished one."""
+        ...
+
+    async def lag(self) -> dict[str, int]:
+        """Return how many records wait, by channel."""
+        ...
+
+
+class Broker(Publisher, Protocol):
+    """A publisher that can also be subscribed to."""
+
+    def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
+        """Return a consumer group's subscription, not yet open."""
+        ...

@@ -1,0 +1,74 @@
+"""Settings from the environment: one frozen class per service; wrong values are named before anything is opened."""
+
+import json
+import re
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from corelib.aws import Aws
+from corelib.errors import SettingsError
+
+S = TypeVar("S", bound="ServiceSettings")
+PREFIX = "SOUK_"
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told; each field is the variable `SOUK_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "text"] = "json"
+    provision: bool = Field(default=False, description="Create missing tables, topics, queues and buckets at start.")
+    grace_seconds: float = Field(default=20.0, gt=0, description="Time to drain after SIGTERM.")
+    only: str = Field(default="", description="Parts to run: http,consumer,relay,timers; empty is all.")
+    body_limit_bytes: int = Field(default=262_144, gt=0)
+    postgres_dsn: str = "postgresql://souk@127.0.0.1:55432/postgres"
+    kafka_bootstrap: str = "127.0.0.1:59092"
+    kafka_prefix: str = ""
+    aws_endpoint_url: str | None = Field(default=None, description="An emulator's address; empty is AWS itself.")
+    aws_region: str = "ap-south-1"
+    aws_prefix: str = "souk-"
+    jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
+    commit: str = "unknown"
+
+    def aws(self) -> Aws:
+        """Return the AWS account, or emulator, that these settings name."""
+        return Aws(region=self.aws_region, endpoint_url=self.aws_endpoint_url or None, prefix=self.aws_prefix)
+
+
+def load(kind: type[S]) -> S:
+    """Read the settings; raise `SettingsError` that names each wrong variable, what was given, what is allowed."""
+    try:
+        return kind()
+    except ValidationError as error:
+        lines = [_explain(kind, problem) for problem in error.errors(include_url=False)]
+        raise SettingsError("\n".join(lines)) from error
+
+
+def printable(settings: ServiceSettings) -> str:
+    """Return the settings as JSON with secrets masked."""
+    values = {name: _masked(getattr(settings, name)) for name in type(settings).model_fields}
+    return json.dumps(values, indent=2, default=str)
+
+
+def _explain(kind: type[ServiceSettings], problem: Any) -> str:
+    name = str(problem["loc"][0])
+    variable = f"{PREFIX}{name}".upper()
+    if problem["type"] == "missing":
+        return f"{variable} is not set, and has no default"
+    field = kind.model_fields.get(name)
+    secret = field is not None and field.annotation in (SecretStr, SecretStr | None)
+    given = "***" if secret else _masked(problem["input"])
+    return f"{variable} is {given!r}: {problem['msg']}"
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return "***"
+    return _PASSWORD_IN_URL.sub(r"\1:***@", value) if isinstance(value, str) else value

@@ -1,0 +1,172 @@
+"""The one TransactWriteItems of a transaction: the service's writes, its mark, and its events in sequence.
+
+A stream's next sequence stands in its head item. The committer guesses it (0 for a stream it has not seen) and makes
+the guess a condition, so the usual commit reads nothing; a wrong guess is answered with the right one and tried again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+
+from corelib.aws import backoff, code_of
+from corelib.clock import Clock
+from corelib.dynamo.client import Client
+from corelib.dynamo.items import Attribute, attribute
+from corelib.dynamo.layout import Entry, Stream, head_key, mark_key, microseconds, pending_item
+from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
+from corelib.message import Record
+from corelib.transaction import Mark
+
+MAX_ITEMS = 100
+_ATTEMPTS = 10
+_KNOWN_STREAMS = 100_000
+_FAILED = "ConditionalCheckFailed"
+_RACED = frozenset({_FAILED, "TransactionConflict", "DuplicateItem"})
+_THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one transaction commits."""
+
+    writes: Sequence[Attribute]
+    records: Sequence[Record] = ()
+    mark: Mark | None = None
+    remembered: bytes | None = None
+
+
+class Sequences:
+    """The next sequence of the streams used last, in this process's knowledge."""
+
+    def __init__(self, size: int = _KNOWN_STREAMS) -> None:
+        self._size = size
+        self._next: OrderedDict[Stream, int] = OrderedDict()
+
+    def get(self, stream: Stream) -> int:
+        """Return the next sequence; 0 when unknown, as most streams are new ones."""
+        return self._next.get(stream, 0)
+
+    def learn(self, stream: Stream, following: int) -> None:
+        """Remember what comes next; forget the stream that was used longest ago."""
+        self._next[stream] = following
+        self._next.move_to_end(stream)
+        if len(self._next) > self._size:
+            self._next.popitem(last=False)
+
+
+class Committer:
+    """Commits units and tells whoever wants to know of the entries."""
+
+    def __init__(self, client: Client, table: str, announce: Callable[[Sequence[Entry]], None]) -> None:
+        self._client = client
+        self._table = table
+        self._announce = announce
+        self._sequences = Sequences()
+
+    async def commit(self, unit: Unit, clock: Clock) -> None:
+        """Write everything or nothing. Raises `Duplicate`, `Conflict`, `TooLarge` or `Unavailable`."""
+        fixed = [*self._mark(unit), *unit.writes]
+        for attempt in range(_ATTEMPTS):
+            entries = self._number(unit.records, microseconds(clock.now()))
+            heads = {entry.stream: entry.sequence for entry in reversed(entries)}
+            operations = [*fixed, *self._heads(heads, entries), *(self._entry(entry) for entry in entries)]
+            if not operations:
+                return
+            if len(operations) > MAX_ITEMS:
+                raise TooLarge(f"{len(operations)} items in a transaction; DynamoDB takes {MAX_ITEMS}")
+            if await self._write(unit, operations, list(heads), len(fixed)):
+                for entry in entries:
+                    self._sequences.learn(entry.stream, entry.sequence + 1)
+                if entries:
+                    self._announce(entries)
+                return
+            await backoff(min(attempt, 3))
+        raise Conflict(f"other transactions kept publishing to {sorted(heads)}")
+
+    async def _write(self, unit: Unit, operations: list[Attribute], streams: list[Stream], first_head: int) -> bool:
+        """Return whether it was written; False when only a guess was wrong, and now is better."""
+        try:
+            # The client repeats a lost answer with the same token, so an uncertain commit is not doubled.
+            await self._client.call("transact_write_items", TransactItems=operations, ClientRequestToken=str(uuid4()))
+        except ClientError as error:
+            if code_of(error) != "TransactionCanceledException":
+                raise
+            reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response.get("CancellationReasons", ())]
+            _raise_for(error, reasons, unit, first_head)
+            for stream, reason in zip(streams, reasons[first_head:], strict=False):
+                if reason["Code"] == _FAILED:
+                    self._sequences.learn(stream, int(reason.get("Item", {}).get("next", {"N": "0"})["N"]))
+            return False
+        return True
+
+    def _number(self, records: Sequence[Record], committed: int) -> list[Entry]:
+        following: dict[Stream, int] = {}
+        entries = []
+        for record in records:
+            stream = (record.channel, record.key)
+            sequence = following.get(stream)
+            if sequence is None:
+                sequence = self._sequences.get(stream)
+            entries.append(Entry(record, sequence, committed))
+            following[stream] = sequence + 1
+        return entries
+
+    def _mark(self, unit: Unit) -> list[Attribute]:
+        if unit.mark is None:
+            return []
+        expires = datetime.now(UTC) + unit.mark.keep  # TTL follows the real clock, not a test's
+        item = {**mark_key(unit.mark.scope, unit.mark.id), "expires_at": attribute(int(expires.timestamp()))}
+        if unit.remembered is not None:
+            item["remembered"] = attribute(unit.remembered)
+        return [self._new(item, "ALL_OLD")]
+
+    def _heads(self, heads: dict[Stream, int], entries: list[Entry]) -> list[Attribute]:
+        following = {entry.stream: entry.sequence + 1 for entry in entries}
+        return [self._head(stream, guess, following[stream]) for stream, guess in heads.items()]
+
+    def _head(self, stream: Stream, guess: int, following: int) -> Attribute:
+        item = {**head_key(stream), "next": attribute(following)}
+        if guess == 0:
+            return self._new(item, "ALL_OLD")
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "#n = :n",
+                "ExpressionAttributeNames": {"#n": "next"},
+                "ExpressionAttributeValues": {":n": attribute(guess)},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _entry(self, entry: Entry) -> Attribute:
+        return self._new(pending_item(entry), "NONE")
+
+    def _new(self, item: Attribute, on_failure: str) -> Attribute:
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": on_failure,
+            }
+        }
+
+
+def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, first_head: int) -> None:
+    """Raise what a cancellation means, unless it was only about heads and entries."""
+    codes = {reason["Code"] for reason in reasons} - {"None"}
+    if unit.mark is not None and reasons and reasons[0]["Code"] == _FAILED:
+        remembered = reasons[0].get("Item", {}).get("remembered")
+        raise Duplicate(unit.mark.scope, unit.mark.id, bytes(remembered["B"]) if remembered else None)
+    if codes & _THROTTLED:
+        raise Unavailable("dynamodb", str(error)) from error
+    if not codes or codes - _RACED:
+        raise error
+    if any(reason["Code"] in _RACED for reason in reasons[:first_head]):
+        raise Conflict(f"another transaction came first: {error}") from error

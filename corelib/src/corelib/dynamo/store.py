@@ -1,0 +1,123 @@
+"""The store on DynamoDB: one system table per service beside the service's own tables."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from botocore.exceptions import ClientError
+
+from corelib.aws import Aws
+from corelib.dynamo.client import Client
+from corelib.dynamo.commit import Committer
+from corelib.dynamo.documents import Documents
+from corelib.dynamo.layout import Entry, key_of, mark_key
+from corelib.dynamo.lease import Lease
+from corelib.dynamo.outbox import Outbox
+from corelib.dynamo.parking import Parking
+from corelib.dynamo.tables import Catalog, Table, messaging, provision
+from corelib.dynamo.timers import DueTimers, TimerItems
+from corelib.dynamo.transaction import DynamoTransaction
+from corelib.errors import Unavailable
+from corelib.transaction import Mark, Origin
+from corelib.wake import EventWake
+
+
+class Dynamo(Documents):
+    """Holds a service's state, outbox, inbox, timers and parked records. Implements `Store`."""
+
+    name = "dynamodb"
+
+    def __init__(self, service: str, aws: Aws, *, tables: Sequence[Table] = ()) -> None:
+        super().__init__(Client(aws), Catalog(aws.prefix, tables))
+        self.aws = aws
+        self._system = messaging(service)
+        table = f"{aws.prefix}{self._system.name}"
+        self._table = table
+        self._committer = Committer(self._client, table, self._announce)
+        self._timers = TimerItems(table)
+        self._due = DueTimers(self._client, table, self._committer)
+        self.parking = Parking(self._client, table, self._now)
+        self._outboxes: list[Outbox] = []
+        self._wakes: list[EventWake] = []
+        self._opened: Origin | None = None
+
+    async def provision(self) -> None:
+        """Create or upgrade the system table and the declared ones; idempotent."""
+        for table in (self._system, *self._catalog.tables.values()):
+            await provision(self._client, table)
+
+    async def open(self, origin: Origin) -> None:
+        """Connect. Raises `Unavailable`."""
+        await self.aws.open()
+        self._opened = origin
+        try:
+            await self.check()
+        except Unavailable:
+            await self.aws.close()
+            raise
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.aws.close()
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless a transaction could commit now."""
+        try:
+            await self._client.call("get_item", TableName=self._table, Key=key_of("check", sort="check"))
+        except ClientError as error:
+            raise Unavailable("dynamodb", str(error)) from error
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, mark: Mark | None = None, traceparent: str | None = None
+    ) -> AsyncIterator[DynamoTransaction]:
+        """Open a unit of work: commits at the end of the block, forgets everything on an exception.
+
+        Raises `Duplicate` at commit when the mark exists, `Conflict` when it should be run again.
+        """
+        unit = DynamoTransaction(
+            self._origin, mark, traceparent, catalog=self._catalog, committer=self._committer, timers=self._timers
+        )
+        yield unit
+        await unit.commit()
+
+    async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
+        """Return whether a mark is committed, and what was remembered with it."""
+        key = mark_key(mark.scope, mark.id)
+        answer = await self._client.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
+        item = answer.get("Item")
+        if item is None:
+            return False, None
+        return True, bytes(item["remembered"]["B"]) if "remembered" in item else None
+
+    def outbox(self, relay: str, channels: frozenset[str]) -> Outbox:
+        """Return a relay's reader over these channels; `relay` names its lease."""
+        clock = self._origin.clock
+        outbox = Outbox(self._client, self._table, Lease(self._client, self._table, relay, clock), channels, clock)
+        self._outboxes.append(outbox)
+        return outbox
+
+    async def fire(self, limit: int) -> int:
+        """Move due timers into the outbox, each atomically; return how many fired."""
+        return await self._due.fire(limit, self._origin.clock)
+
+    def committed(self) -> EventWake:
+        """Return a signal of its own for each caller: of two relays neither takes the other's."""
+        wake = EventWake()
+        self._wakes.append(wake)
+        return wake
+
+    @property
+    def _origin(self) -> Origin:
+        if self._opened is None:
+            raise Unavailable("dynamodb", "the store is not open")
+        return self._opened
+
+    def _now(self) -> datetime:
+        return self._origin.clock.now()
+
+    def _announce(self, entries: Sequence[Entry]) -> None:
+        for outbox in self._outboxes:
+            outbox.offer(entries)
+        for wake in self._wakes:
+            wake.set()

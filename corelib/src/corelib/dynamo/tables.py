@@ -1,0 +1,151 @@
+"""Declared tables, and their creation on local machines and in tests; in the cloud Terraform creates them."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from corelib.aws import code_of
+from corelib.dynamo.client import Client
+from corelib.dynamo.items import Item
+from corelib.errors import Unavailable
+
+_READY_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Index:
+    """A global secondary index with every attribute; its keys are strings."""
+
+    name: str
+    key: str
+    sort: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its keys are strings. `ttl` names the attribute with the epoch second of expiry."""
+
+    name: str
+    key: str
+    sort: str | None = None
+    indexes: Sequence[Index] = ()
+    ttl: str | None = None
+    stream: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its key attributes."""
+        return (self.key,) if self.sort is None else (self.key, self.sort)
+
+    def key_of(self, item: Mapping[str, Any]) -> Item:
+        """Return only the key attributes of an item. Raises `KeyError` where one is missing."""
+        return {name: item[name] for name in self.keys}
+
+
+class Catalog:
+    """The tables a service declared, by logical name."""
+
+    def __init__(self, prefix: str, tables: Sequence[Table]) -> None:
+        self.tables = {table.name: table for table in tables}
+        self._prefix = prefix
+
+    def find(self, table: Table | str) -> Table:
+        """Return a declared table. Raises `LookupError` for one the service did not declare."""
+        name = table if isinstance(table, str) else table.name
+        if name not in self.tables:
+            raise LookupError(f"table {name!r} is not declared in Dynamo(tables=...): {sorted(self.tables)}")
+        return self.tables[name]
+
+    def physical(self, table: Table) -> str:
+        """Return the name that AWS knows."""
+        return f"{self._prefix}{table.name}"
+
+
+def messaging(service: str) -> Table:
+    """Return the system table of a service: outbox, marks, timers, leases, parked records."""
+    return Table(f"{service}-messaging", "pk", "sk", (Index("due", "shard", "due"),), ttl="expires_at")
+
+
+async def provision(client: Client, table: Table) -> None:
+    """Create a table, or add the indexes and the expiry it lacks; idempotent."""
+    name = f"{client.aws.prefix}{table.name}"
+    try:
+        await client.call("create_table", **_definition(name, table))
+    except ClientError as error:
+        if code_of(error) != "ResourceInUseException":
+            raise
+    description = await _ready(client, name)
+    present = {index["IndexName"] for index in description.get("GlobalSecondaryIndexes", ())}
+    for index in table.indexes:
+        if index.name not in present:
+            await _add_index(client, name, index)
+    if table.ttl is not None:
+        await _expire(client, name, table.ttl)
+
+
+def _definition(name: str, table: Table) -> dict[str, Any]:
+    attributes = {*table.keys, *(part for index in table.indexes for part in (index.key, index.sort) if part)}
+    definition: dict[str, Any] = {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": _schema(table.key, table.sort),
+        "AttributeDefinitions": _strings(attributes),
+    }
+    if table.indexes:
+        definition["GlobalSecondaryIndexes"] = [_index(index) for index in table.indexes]
+    if table.stream:
+        definition["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    return definition
+
+
+def _schema(key: str, sort: str | None) -> list[dict[str, str]]:
+    schema = [{"AttributeName": key, "KeyType": "HASH"}]
+    return schema if sort is None else [*schema, {"AttributeName": sort, "KeyType": "RANGE"}]
+
+
+def _strings(names: set[str]) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": "S"} for name in sorted(names)]
+
+
+def _index(index: Index) -> dict[str, Any]:
+    return {
+        "IndexName": index.name,
+        "KeySchema": _schema(index.key, index.sort),
+        "Projection": {"ProjectionType": "ALL"},
+    }
+
+
+async def _add_index(client: Client, name: str, index: Index) -> None:
+    names = {index.key} if index.sort is None else {index.key, index.sort}
+    await client.call(
+        "update_table",
+        TableName=name,
+        AttributeDefinitions=_strings(names),
+        GlobalSecondaryIndexUpdates=[{"Create": _index(index)}],
+    )
+    await _ready(client, name)
+
+
+async def _expire(client: Client, name: str, attribute: str) -> None:
+    answer = await client.call("describe_time_to_live", TableName=name)
+    if answer["TimeToLiveDescription"].get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
+        return
+    setting = {"Enabled": True, "AttributeName": attribute}
+    await client.call("update_time_to_live", TableName=name, TimeToLiveSpecification=setting)
+
+
+async def _ready(client: Client, name: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        description: dict[str, Any] = (await client.call("describe_table", TableName=name))["Table"]
+        states = {index["IndexStatus"] for index in description.get("GlobalSecondaryIndexes", ())}
+        if {description["TableStatus"], *states} == {"ACTIVE"}:
+            return description
+        if time.monotonic() > deadline:
+            raise Unavailable("dynamodb", f"table {name} is not active after {_READY_SECONDS:.0f} s")
+        await asyncio.sleep(_POLL_SECONDS)

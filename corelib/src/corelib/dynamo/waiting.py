@@ -1,0 +1,93 @@
+"""What a relay knows in memory: entries that wait, in order per stream, and how far each stream was sent."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from corelib.dynamo.layout import Entry, Stream
+
+_STREAMS_REMEMBERED = 100_000
+_MOST_ENTRIES = 10_000
+_MOST_BYTES = 64 * 1024 * 1024
+
+
+class Waiting:
+    """The outbox entries not yet acknowledged that this relay has seen."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Stream, dict[int, Entry]] = {}
+        self._sent: OrderedDict[Stream, int] = OrderedDict()
+        self._count = 0
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be taken in before some is sent."""
+        return self._count >= _MOST_ENTRIES or self._bytes >= _MOST_BYTES
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, entry: Entry) -> bool:
+        """Take in an entry; return whether it was unknown and not yet sent."""
+        if self.was_sent(entry):
+            return False
+        entries = self._entries.setdefault(entry.stream, {})
+        if entry.sequence in entries:
+            return False
+        entries[entry.sequence] = entry
+        self._count += 1
+        self._bytes += len(entry.record.payload)
+        return True
+
+    def was_sent(self, entry: Entry) -> bool:
+        """Return whether its stream is known to be sent beyond it."""
+        return entry.sequence <= self._sent.get(entry.stream, -1)
+
+    def sent(self, stream: Stream, sequence: int) -> None:
+        """Know that a stream was sent up to and including a sequence."""
+        self._sent[stream] = max(sequence, self._sent.get(stream, -1))
+        self._sent.move_to_end(stream)
+        if len(self._sent) > _STREAMS_REMEMBERED:
+            self._sent.popitem(last=False)
+        entries = self._entries.get(stream, {})
+        for done in [number for number in entries if number <= sequence]:
+            self._bytes -= len(entries.pop(done).record.payload)
+            self._count -= 1
+        if not entries:
+            self._entries.pop(stream, None)
+
+    def ready(self, limit: int) -> list[Entry]:
+        """Return entries that may be sent: per stream without a gap from the last one sent."""
+        found: list[Entry] = []
+        for stream, entries in self._entries.items():
+            following = self._sent.get(stream, -1) + 1
+            while len(found) < limit and following in entries:
+                found.append(entries[following])
+                following += 1
+            if len(found) >= limit:
+                break
+        return found
+
+    def gaps(self, limit: int) -> list[tuple[Stream, int]]:
+        """Return streams whose next entry is unknown, each with the first sequence that is known."""
+        found: list[tuple[Stream, int]] = []
+        for stream, entries in self._entries.items():
+            if self._sent.get(stream, -1) + 1 not in entries:
+                found.append((stream, min(entries)))
+                if len(found) >= limit:
+                    break
+        return found
+
+    def forget(self) -> None:
+        """Know nothing more: another relay may send from now on."""
+        self._entries.clear()
+        self._sent.clear()
+        self._count = self._bytes = 0
+
+
+def last_of_streams(entries: Iterable[Entry]) -> dict[Stream, int]:
+    """Return the highest sequence of each stream."""
+    last: dict[Stream, int] = {}
+    for entry in entries:
+        last[entry.stream] = max(entry.sequence, last.get(entry.stream, -1))
+    return last

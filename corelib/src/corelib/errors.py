@@ -1,0 +1,64 @@
+"""Every error that corelib raises. Translated to HTTP in one place: `corelib.problem`."""
+
+from dataclasses import dataclass
+
+
+class CorelibError(Exception):
+    """Root of corelib's errors; never raised itself."""
+
+
+class Conflict(CorelibError):
+    """Raised when another transaction changed what this one relied on; safe to run again from the start."""
+
+
+@dataclass
+class Duplicate(CorelibError):
+    """Raised when a transaction's mark is already committed: the work was done before."""
+
+    scope: str
+    id: str
+    remembered: bytes | None = None
+
+
+class Unavailable(CorelibError):
+    """Raised when a store, broker or peer cannot be reached in time; nothing was committed."""
+
+    def __init__(self, dependency: str, reason: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(f"{dependency} is unavailable: {reason}")
+        self.dependency = dependency
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidEvent(CorelibError):
+    """Raised by `publish` when an event may never be sent: unknown channel, empty key, too large."""
+
+
+class TooLarge(CorelibError):
+    """Raised when a transaction holds more than its store can commit at once."""
+
+
+class Malformed(CorelibError):
+    """Raised when a record taken from a broker cannot be read as the event it claims to be."""
+
+
+class Problem(CorelibError):
+    """Raised by a handler to answer with an RFC 9457 problem document.
+
+    `Problem(404, "product-not-found", "There is no product p-1.")`; `extra` members join the document.
+    """
+
+    def __init__(self, status: int, slug: str, detail: str, **extra: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.extra = extra
+        self.headers: dict[str, str] = {}
+
+
+class LeaseLost(CorelibError):
+    """Raised when a lease passed to another holder; whoever sees it must stop at once."""
+
+
+class SettingsError(CorelibError):
+    """Raised when a setting is missing or wrong; the message names variable, value given and what is allowed."""

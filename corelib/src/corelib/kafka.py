@@ -1,0 +1,168 @@
+"""Kafka: an idempotent producer that sends prebuilt batches, and consumer groups that commit what is finished."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import islice
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.partitioner import murmur2
+
+from corelib.broker import Subscription
+from corelib.errors import Unavailable
+from corelib.kafka_subscription import KafkaSubscription
+from corelib.message import Channel, Record
+
+_BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
+_DEADLINE_SECONDS = 15.0
+_TOPIC_EXISTS = 36
+
+log = structlog.get_logger(__name__)
+
+
+class Kafka:
+    """A broker: `bootstrap` is `host:port[,host:port]`; `prefix` is put before every topic and group."""
+
+    name = "kafka"
+
+    def __init__(self, bootstrap: str, *, prefix: str = "", session_seconds: float = 10.0) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._session_seconds = session_seconds
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Connect the producer. Raises `Unavailable`."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=2 * _BATCH_BYTES,
+            linger_ms=0,
+            request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
+            retry_backoff_ms=50,
+        )
+        try:
+            await asyncio.wait_for(producer.start(), _DEADLINE_SECONDS)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await producer.stop()
+            raise Unavailable(self.name, repr(error)) from error
+        self._producer = producer
+
+    async def close(self) -> None:
+        """Flush and disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the cluster answers with its metadata."""
+        producer = self._connected()
+        try:
+            answered = await asyncio.wait_for(producer.client.force_metadata_update(), 2)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise Unavailable(self.name, repr(error)) from error
+        if not answered:
+            raise Unavailable(self.name, f"no broker of {self._bootstrap} answers")
+
+    async def provision(self, channels: Sequence[Channel]) -> None:
+        """Create missing topics; those that exist are left as they are."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        topics = [
+            NewTopic(
+                name=self.topic(channel.name),
+                num_partitions=channel.partitions,
+                replication_factor=1,
+                topic_configs={"cleanup.policy": "compact"} if channel.compacted else {},
+            )
+            for channel in channels
+        ]
+        try:
+            await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
+            answer = await admin.create_topics(topics)
+        except TopicAlreadyExistsError:
+            return
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise Unavailable(self.name, repr(error)) from error
+        finally:
+            await admin.close()
+        for topic, code, *_ in answer.topic_errors:
+            if code not in (0, _TOPIC_EXISTS):
+                raise Unavailable(self.name, f"could not create the topic {topic}: error {code}")
+
+    def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
+        """Return a consumer group's subscription, not yet open."""
+        topics = {self.topic(channel.name): channel.name for channel in channels}
+        return KafkaSubscription(
+            self._bootstrap, f"{self._prefix}{group}", topics, session_seconds=self._session_seconds
+        )
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
+        """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
+        sent = [False] * len(records)
+        by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, record in enumerate(records):
+            by_partition[await self._partition(record)].append(index)
+        outcomes = await asyncio.gather(
+            *(self._send_partition(topic, partition, indexes, records, sent)
+              for (topic, partition), indexes in by_partition.items())
+        )  # fmt: skip
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures and not any(sent):
+            raise Unavailable(self.name, repr(failures[0])) from failures[0]
+        return sent
+
+    def topic(self, channel: str) -> str:
+        """Return the physical name of a channel's topic."""
+        return f"{self._prefix}{channel}"
+
+    async def _partition(self, record: Record) -> tuple[str, int]:
+        topic = self.topic(record.channel)
+        try:
+            partitions = await asyncio.wait_for(self._connected().partitions_for(topic), _DEADLINE_SECONDS)
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable(self.name, f"topic {topic}: {error!r}") from error
+        # Java's default partitioner, so that every client puts a key on the same partition.
+        return topic, (murmur2(record.key.encode()) & 0x7FFF_FFFF) % len(partitions)
+
+    async def _send_partition(
+        self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool]
+    ) -> Exception | None:
+        producer = self._connected()
+        start = 0
+        try:
+            while start < len(indexes):
+                batch = producer.create_batch()
+                taken = 0
+                for index in islice(indexes, start, None):
+                    record = records[index]
+                    headers = [(name, value.encode()) for name, value in record.headers]
+                    if (
+                        batch.append(
+                            key=record.key.encode(), value=record.payload, timestamp=None, headers=headers
+                        )
+                        is None
+                    ):
+                        break
+                    taken += 1
+                batch.close()
+                if not taken:
+                    raise ValueError(f"a record for {topic} exceeds {_BATCH_BYTES} bytes")  # noqa: TRY301 -- as a failed send
+                future = await producer.send_batch(batch, topic, partition=partition)
+                await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
+                for index in islice(indexes, start, start + taken):
+                    sent[index] = True
+                start += taken
+        except (KafkaError, TimeoutError, ValueError) as error:
+            log.warning("kafka refused a batch", topic=topic, partition=partition, reason=repr(error))
+            return error
+        return None
+
+    def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise Unavailable(self.name, "not connected")
+        return self._producer

@@ -1,0 +1,71 @@
+"""The command line of a service: `python -m svc_mine`."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import uvloop
+
+from corelib import logs
+from corelib.config import PREFIX, ServiceSettings, load, printable
+from corelib.errors import CorelibError, SettingsError
+from corelib.service import PARTS, Service
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def main(kind: type[S], build: Callable[[S], Service]) -> None:
+    """Read the settings, build the service, do what the flags say, and exit."""
+    options = _parser(kind).parse_args()
+    try:
+        settings = load(kind)
+        if options.only:
+            settings = settings.model_copy(update={"only": options.only})
+        _require_parts(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- a command line speaks on standard error
+        raise SystemExit(2) from None
+    if options.print_config:
+        print(printable(settings))  # noqa: T201 -- what was asked for
+        return
+    service = build(settings)
+    if options.describe:
+        print(json.dumps(service.describe(), indent=2))  # noqa: T201 -- what was asked for
+        return
+    logs.configure(service=service.name, level=settings.log_level, form=settings.log_format)
+    if options.provision:
+        raise SystemExit(_provision(service))
+    uvloop.run(service.run())
+
+
+def _provision(service: Service) -> int:
+    try:
+        asyncio.run(service.provision())
+    except CorelibError as error:
+        print(f"Could not provision: {error}", file=sys.stderr)  # noqa: T201 -- a command line speaks
+        return 1
+    return 0
+
+
+def _require_parts(settings: ServiceSettings) -> None:
+    unknown = set(filter(None, settings.only.split(","))) - set(PARTS)
+    if unknown:
+        raise SettingsError(f"{PREFIX}ONLY is {settings.only!r}: allowed are {', '.join(PARTS)}, joined by commas")
+
+
+def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
+    variables = "\n".join(
+        f"  {PREFIX}{name.upper():28} {field.description or ''} [{'required' if field.is_required() else field.default}]"
+        for name, field in kind.model_fields.items()
+    )
+    parser = argparse.ArgumentParser(
+        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"variables:\n{variables}"
+    )
+    parser.add_argument("--print-config", action="store_true", help="print the settings, secrets masked, and exit")
+    parser.add_argument("--describe", action="store_true", help="print what the service needs to exist, as JSON")
+    parser.add_argument("--provision", action="store_true", help="create tables, topics, queues and buckets, and exit")
+    parser.add_argument("--only", metavar="PARTS", help=f"run only these parts: {','.join(PARTS)}")
+    return parser

@@ -1,0 +1,134 @@
+"""Events, commands and the channels they travel on.
+
+An event is a pydantic model that names its channels and its key; on the wire it is a CloudEvent 1.0 in binary
+mode: attributes as `ce_*` headers, the model's JSON as the body (https://cloudevents.io, Kafka protocol binding).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Self, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corelib.errors import Malformed
+
+E = TypeVar("E", bound="Event")
+
+
+class Transport(StrEnum):
+    """What carries a channel."""
+
+    KAFKA = "kafka"
+    SQS = "sqs"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A Kafka topic or an SQS queue, by its logical name (settings may prefix it)."""
+
+    name: str
+    transport: Transport = Transport.KAFKA
+    partitions: int = 4
+    compacted: bool = False
+
+
+class Command(BaseModel):
+    """What a caller asks for: strict, frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(BaseModel):
+    """A fact, in the past tense: frozen; unknown fields are ignored so that producers may add some.
+
+    `class OrderPlaced(Event, type="souk.order.placed.v1", channels=(ORDERS,), key="order_id"): ...`
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: ClassVar[str] = ""
+    channels: ClassVar[tuple[Channel, ...]] = ()
+    key_field: ClassVar[str] = ""
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str = "",  # noqa: A002 -- CloudEvents' own name for it
+        channels: tuple[Channel, ...] = (),
+        key: str = "",
+        **kwargs: Any,
+    ) -> None:
+        """Take the CloudEvents type, the channels and the name of the key field from the class statement."""
+        super().__init_subclass__(**kwargs)
+        cls.type, cls.channels, cls.key_field = type, channels, key
+
+    @property
+    def key(self) -> str:
+        """The ordering key: events of equal key are handled one after another, in order of commit."""
+        return str(getattr(self, self.key_field))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event on one channel as it is stored in the outbox and travels on the wire."""
+
+    channel: str
+    key: str
+    headers: tuple[tuple[str, str], ...]
+    payload: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name."""
+        return next((value for header, value in self.headers if header == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a handler may know of an event besides its data: CloudEvents attributes and trace context."""
+
+    id: UUID
+    type: str
+    source: str
+    time: datetime
+    key: str
+    traceparent: str | None = None
+
+    def record(self, channel: str, payload: bytes) -> Record:
+        """Return the wire form on one channel."""
+        headers = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", str(self.id)),
+            ("ce_type", self.type),
+            ("ce_source", self.source),
+            ("ce_time", self.time.isoformat()),
+            ("content-type", "application/json"),
+        ]
+        if self.traceparent:
+            headers.append(("traceparent", self.traceparent))
+        return Record(channel, self.key, tuple(headers), payload)
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Read the attributes from a record's headers; raise `Malformed` where one is missing or wrong."""
+        headers = dict(record.headers)
+        try:
+            return cls(
+                id=UUID(headers["ce_id"]),
+                type=headers["ce_type"],
+                source=headers["ce_source"],
+                time=datetime.fromisoformat(headers["ce_time"]),
+                key=record.key,
+                traceparent=headers.get("traceparent"),
+            )
+        except (KeyError, ValueError) as error:
+            raise Malformed(f"not a CloudEvent in binary mode: {error!r}") from error
+
+
+def parse(record: Record, kind: type[E]) -> E:
+    """Return the event in a record's body; raise `Malformed` naming the fields that are wrong."""
+    try:
+        return kind.model_validate_json(record.payload)
+    except ValidationError as error:
+        raise Malformed(f"not a {kind.type}: {error.errors(include_url=False, include_input=False)}") from error

@@ -1,0 +1,24 @@
+"""Every metric of corelib, in one place: RED for HTTP and handlers, lag and throughput for outbox and consumers."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+HTTP_REQUESTS = Counter("http_requests_total", "Requests answered.", ("method", "route", "status"))
+HTTP_SECONDS = Histogram("http_request_duration_seconds", "Time to answer.", ("method", "route"), buckets=_LATENCY)
+HTTP_IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered.")
+
+RELAYED = Counter("outbox_relayed_total", "Records acknowledged by the broker.", ("relay", "channel"))
+RELAY_FAILURES = Counter("outbox_relay_failures_total", "Rounds that ended in an error.", ("relay",))
+RELAY_ACTIVE = Gauge("outbox_relay_active", "1 while this process holds the relay's lease.", ("relay",))
+OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest committed record not yet acknowledged.", ("relay",))
+
+HANDLED = Counter("events_handled_total", "Events by outcome.", ("handler", "outcome"))
+HANDLE_SECONDS = Histogram("event_handling_duration_seconds", "Time of one attempt.", ("handler",), buckets=_LATENCY)
+EVENT_AGE = Histogram("event_age_seconds", "Time from commit to handled.", ("handler",), buckets=(*_LATENCY, 30, 60))
+PARKED = Counter("events_parked_total", "Records parked.", ("handler",))
+CONSUMER_LAG = Gauge("consumer_lag_records", "Records that wait on the broker.", ("channel",))
+MAILBOXES = Gauge("actor_mailboxes", "Keys with work in hand.")
+
+TIMERS_FIRED = Counter("timers_fired_total", "Timers moved into the outbox.")
+RESTARTS = Counter("part_restarts_total", "Restarts by the supervisor.", ("part",))

@@ -1,0 +1,14 @@
+"""A part of a service that the supervisor runs: relay, consumer, timers, HTTP server."""
+
+import asyncio
+from typing import Protocol
+
+
+class Part(Protocol):
+    """Runs until told to stop, then drains; an exception means it crashed and is started again."""
+
+    name: str
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish what is in hand and return."""
+        ...

@@ -1,0 +1,88 @@
+"""The connections of one service, and the translation of PostgreSQL's errors into corelib's."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
+
+import asyncpg
+
+from corelib.errors import Conflict, Unavailable
+
+_CONNECT_SECONDS = 5.0
+_ACQUIRE_SECONDS = 5.0
+
+RERUN = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+DOWN = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.DiskFullError,
+    asyncpg.InterfaceError,
+)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raise `Conflict` for what a rerun mends and `Unavailable` for what only time does."""
+    try:
+        yield
+    except RERUN as error:
+        raise Conflict(f"postgres: {error}") from error
+    except DOWN as error:
+        raise Unavailable("postgres", repr(error)) from error
+
+
+class Pool:
+    """A pool that opens lazily, so that a service starts while its database is still down."""
+
+    def __init__(self, dsn: str, *, schema: str, size: int) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._size = size
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises `Unavailable`."""
+        with translated():
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=1,
+                max_size=self._size,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=30,
+                server_settings={"search_path": self._schema, "application_name": f"souk-{self._schema}"},
+            )
+
+    async def close(self) -> None:
+        """Wait for the connections to come home, then close them."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), 5)
+        except TimeoutError:
+            pool.terminate()
+
+    @property
+    def raw(self) -> asyncpg.Pool:
+        """Return asyncpg's pool. Raises `Unavailable` before `open`."""
+        if self._pool is None:
+            raise Unavailable("postgres", "not connected")
+        return self._pool
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Lend a connection for a while. Raises `Conflict` or `Unavailable`."""
+        with translated():
+            async with self.raw.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                yield cast("asyncpg.Connection", connection)

@@ -1,0 +1,132 @@
+"""PostgreSQL as a store: state, outbox, marks, timers and parked records in one schema."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import orjson
+
+from corelib.errors import Conflict, Unavailable
+from corelib.message import Record
+from corelib.postgres import queries
+from corelib.postgres.outbox import PostgresOutbox
+from corelib.postgres.parking import PostgresParking
+from corelib.postgres.pool import Pool, translated
+from corelib.postgres.transaction import PostgresTransaction, write_events
+from corelib.store import OutboxReader
+from corelib.transaction import Mark, Origin
+from corelib.wake import EventWake
+
+_CHECK_SECONDS = 2.0
+
+
+class Postgres:
+    """One service's schema in a database.
+
+    `migrations` are the service's own DDL statements, each idempotent; `provision` runs them behind corelib's.
+    """
+
+    name = "postgres"
+
+    def __init__(self, dsn: str, *, schema: str = "public", migrations: Sequence[str] = (), pool_size: int = 10) -> None:
+        self._dsn = dsn
+        self._schema = schema
+        self._migrations = migrations
+        self._pool = Pool(dsn, schema=schema, size=pool_size)
+        self._origin: Origin | None = None
+        self._wake = EventWake()
+        self.parking = PostgresParking(self._pool)
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """Return the connection pool, for reads. Raises `Unavailable` before `open`."""
+        return self._pool.raw
+
+    async def provision(self) -> None:
+        """Create the schema, corelib's tables and the service's; idempotent, safe from several processes at once."""
+        with translated():
+            connection = await asyncpg.connect(self._dsn, timeout=5)
+            try:
+                async with connection.transaction():
+                    # One at a time: IF NOT EXISTS alone fails when two processes create the same thing.
+                    await connection.execute(queries.LOCK_SCHEMA)
+                    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
+                    await connection.execute(f'SET LOCAL search_path TO "{self._schema}"')
+                    for statement in (queries.SCHEMA, *self._migrations):
+                        await connection.execute(statement)
+            finally:
+                await connection.close()
+
+    async def open(self, origin: Origin) -> None:
+        """Connect. Raises `Unavailable`."""
+        self._origin = origin
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self._pool.close()
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless the database would take a write now."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS), self._pool.connection() as connection:
+                read_only = await connection.fetchval("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
+                await connection.fetchval("SELECT count(*) FROM outbox_cursor")
+        except asyncpg.UndefinedTableError as error:
+            raise Unavailable(self.name, f"schema {self._schema} lacks corelib's tables: run --provision") from error
+        except TimeoutError as error:
+            raise Unavailable(self.name, f"no answer within {_CHECK_SECONDS:.0f} s") from error
+        if read_only:
+            raise Unavailable(self.name, "the database is read-only")
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self, *, mark: Mark | None = None, traceparent: str | None = None
+    ) -> AsyncIterator[PostgresTransaction]:
+        """Open a unit of work: commits at the end of the block, rolls back on an exception."""
+        if self._origin is None:
+            raise Unavailable(self.name, "not connected")
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                tx = PostgresTransaction(connection, self._origin, mark, traceparent)
+                yield tx
+                await tx.commit()
+        except asyncpg.UniqueViolationError as error:
+            # Two transactions made the same thing: the rerun sees the other's and decides.
+            raise Conflict(f"postgres: {error}") from error
+        if tx.outgoing:
+            self._wake.set()
+
+    async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
+        """Return whether a mark is committed, and what was remembered with it."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(queries.RECALL_MARK, mark.scope, mark.id)
+        return (row is not None, row["remembered"] if row else None)
+
+    def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
+        """Return a relay's reader over these channels."""
+        return PostgresOutbox(self._pool, relay, channels)
+
+    async def fire(self, limit: int) -> int:
+        """Move due timers into the outbox in one transaction; return how many fired."""
+        if self._origin is None:
+            raise Unavailable(self.name, "not connected")
+        async with self._pool.connection() as connection, connection.transaction():
+            rows = await connection.fetch(queries.FIRE_TIMERS, self._origin.clock.now(), limit)
+            records = [
+                Record(channel, key, tuple(map(tuple, orjson.loads(headers))), payload)
+                for row in sorted(rows, key=lambda row: row["due"])
+                for channel, key, headers, payload in zip(
+                    row["channels"], row["keys"], row["headers"], row["payloads"], strict=True
+                )
+            ]
+            if records:
+                await write_events(connection, records)
+        if rows:
+            self._wake.set()
+        return len(rows)
+
+    def committed(self) -> EventWake:
+        """Return the signal that a transaction with events has just committed."""
+        return self._wake

@@ -1,0 +1,231 @@
+"""A service: its store, apis and actors, wired and run."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import structlog
+from aiohttp import web
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from corelib import openapi, tracing
+from corelib.actor import Actor, Route
+from corelib.api import Api
+from corelib.auth import Authenticator
+from corelib.broker import Broker, Publisher
+from corelib.clock import Clock, SystemClock
+from corelib.config import ServiceSettings
+from corelib.consumer import Consumer
+from corelib.errors import Unavailable
+from corelib.health import Check, Health
+from corelib.http import application
+from corelib.message import Channel, Event, Transport
+from corelib.part import Part
+from corelib.relay import Relay
+from corelib.store import Store
+from corelib.supervisor import Supervisor
+from corelib.timers import Timers
+from corelib.transaction import Origin, channels_of
+
+PARTS = ("http", "consumer", "relay", "timers")
+
+log = structlog.get_logger(__name__)
+
+
+class Resource(Protocol):
+    """Something a service opens and closes; `check` and `provision` are used where it has them."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Service:
+    """Everything of one service. `publishes` are the events it may publish: others are refused by `tx.publish`."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServiceSettings,
+        *,
+        store: Store,
+        apis: Sequence[Api] = (),
+        actors: Sequence[Actor] = (),
+        publishes: Sequence[type[Event]] = (),
+        brokers: Sequence[Publisher] = (),
+        resources: Sequence[Resource] = (),
+        authenticator: Authenticator | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        tracing.configure()
+        self.name = name
+        self.settings = settings
+        self.store = store
+        self.apis = apis
+        self.routes: list[Route] = [route for actor in actors for route in actor.routes()]
+        self.publishes = frozenset(publishes)
+        self.brokers = {broker.name: broker for broker in brokers}
+        self.resources = resources
+        self.clock = clock or SystemClock()
+        self.health = Health(checks=self._checks(), info=self._info())
+        self.app = application(apis, store, authenticator, body_limit_bytes=settings.body_limit_bytes)
+        self.health.add_routes(self.app)
+        openapi.add_routes(self.app, openapi.document(f"svc-{name}", self._info()["version"], apis))
+        self._require_brokers()
+
+    def channels(self) -> list[Channel]:
+        """Return every channel that the service publishes to or consumes from."""
+        found = channels_of(self.publishes) | channels_of(frozenset(route.event for route in self.routes))
+        return sorted(found, key=lambda channel: channel.name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the service needs to exist, as data: tables, channels, buckets."""
+        return {
+            "service": self.name,
+            "channels": [
+                {
+                    "name": channel.name,
+                    "transport": channel.transport.value,
+                    "partitions": channel.partitions,
+                    "compacted": channel.compacted,
+                }
+                for channel in self.channels()
+            ],
+            "tables": [table.describe() for table in getattr(self.store, "tables", ())],
+            "resources": [resource.name for resource in self.resources],
+        }
+
+    async def provision(self) -> None:
+        """Create what is missing: tables, topics, queues, buckets. Idempotent."""
+        await self.store.provision()
+        for transport, broker in self.brokers.items():
+            channels = [channel for channel in self.channels() if channel.transport == transport]
+            if channels:
+                await broker.provision(channels)
+        for resource in self.resources:
+            provision = getattr(resource, "provision", None)
+            if provision is not None:
+                await provision()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain and close within the grace period."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await self.serve(stop)
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set. The HTTP server starts first: liveness is told while dependencies come up."""
+        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=self.settings.grace_seconds)
+        await runner.setup()
+        wanted = self._wanted()
+        if "http" in wanted:
+            await web.TCPSite(runner, self.settings.host, self.settings.port, backlog=1024).start()
+        opening = asyncio.create_task(self._open())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                opening.result()
+                await self._supervise(stop, wanted)
+        finally:
+            self.health.stopping = True
+            opening.cancel()
+            stopping.cancel()
+            await runner.cleanup()
+            await self._close()
+            log.info("stopped")
+
+    async def _supervise(self, stop: asyncio.Event, wanted: frozenset[str]) -> None:
+        supervisor = Supervisor(self._parts(wanted))
+        self.health.failed_parts = supervisor.failed
+        self.health.started = True
+        log.info("ready", parts=sorted(wanted), port=self.settings.port)
+        supervising = asyncio.create_task(supervisor.run(stop))
+        await stop.wait()
+        self.health.stopping = True
+        log.info("stopping")
+        try:
+            async with asyncio.timeout(self.settings.grace_seconds):
+                await supervising
+        except TimeoutError:
+            log.warning("parts did not drain in time; what they had in hand comes again")
+
+    async def _open(self) -> None:
+        origin = Origin(f"souk/{self.name}", self.clock, self.publishes)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_random_exponential(multiplier=0.1, max=5.0),
+            before_sleep=_say_waiting,
+        )
+        if self.settings.provision:
+            await retrying(self.provision)
+        await retrying(self.store.open, origin)
+        for opened in (*self.brokers.values(), *self.resources):
+            await retrying(opened.open)
+
+    async def _close(self) -> None:
+        everything: tuple[Any, ...] = (*self.resources, *self.brokers.values(), self.store)
+        for opened in everything:
+            try:
+                await opened.close()
+            except Exception:
+                log.exception("could not close", dependency=opened.name)
+
+    def _parts(self, wanted: frozenset[str]) -> list[Part]:
+        parts: list[Part] = []
+        if "relay" in wanted:
+            parts += self._relays()
+        if "timers" in wanted:
+            parts.append(Timers(self.store))
+        if "consumer" in wanted and self.routes:
+            parts.append(self._consumer())
+        return parts
+
+    def _relays(self) -> list[Part]:
+        relays: list[Part] = []
+        for transport, broker in self.brokers.items():
+            channels = frozenset(c.name for c in channels_of(self.publishes) if c.transport == transport)
+            if channels:
+                reader = self.store.outbox(transport, channels)
+                relays.append(Relay(transport, reader, broker, self.store.committed()))
+        return relays
+
+    def _consumer(self) -> Consumer:
+        channels = channels_of(frozenset(route.event for route in self.routes))
+        taken = sorted((c for c in channels if c.transport is Transport.KAFKA), key=lambda channel: channel.name)
+        broker: Broker = self.brokers[Transport.KAFKA]  # type: ignore[assignment]  # Kafka's can be subscribed to
+        return Consumer(lambda: broker.subscribe(self.name, taken), self.routes, self.store, clock=self.clock)
+
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(filter(None, self.settings.only.split(","))) or frozenset(PARTS)
+
+    def _checks(self) -> dict[str, Check]:
+        asked: tuple[Any, ...] = (self.store, *self.brokers.values(), *self.resources)
+        return {one.name: one.check for one in asked if hasattr(one, "check")}
+
+    def _info(self) -> dict[str, Any]:
+        try:
+            release = version(f"svc-{self.name}")
+        except PackageNotFoundError:
+            release = "0"
+        return {"name": self.name, "version": release, "commit": self.settings.commit}
+
+    def _require_brokers(self) -> None:
+        missing = {channel.transport.value for channel in self.channels()} - self.brokers.keys()
+        if missing:
+            raise TypeError(f"service {self.name} has channels on {', '.join(sorted(missing))}, but no such broker")
+
+
+def _say_waiting(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("waiting for a dependency", reason=str(error), attempt=state.attempt_number)

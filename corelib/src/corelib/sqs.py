@@ -1,0 +1,238 @@
+"""Publishes to SQS: CloudEvents attributes as message attributes, the event's JSON as the body.
+
+The event's key travels as the attribute `ce_partitionkey` (CloudEvents' partitioning extension). A channel whose name
+ends in ".fifo" is a FIFO queue: group = key, deduplication id = event id.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from corelib.aws import Aws, backoff, code_of, reaching
+from corelib.errors import Unavailable
+from corelib.message import Channel, Record, Transport
+
+MAX_RECEIVES = 5
+_BATCH = 10
+_BATCH_BYTES = 256 * 1024
+_MAX_ATTRIBUTES = 10
+_ATTEMPTS = 4
+_BATCHES_AT_ONCE = 8
+_GROUP = re.compile(r"[\x21-\x7e]{1,128}")
+_FIFO = ".fifo"
+_MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A record and its place in the caller's list."""
+
+    place: int
+    record: Record
+
+    @property
+    def stream(self) -> tuple[str, str]:
+        return (self.record.channel, self.record.key)
+
+    @property
+    def size(self) -> int:
+        attributes = sum(len(name) + len(value) + len("String") for name, value in self.record.headers)
+        return len(self.record.payload) + len(self.record.key) + attributes
+
+
+class Sqs:
+    """Implements `Publisher`; a channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq"."""
+
+    name = "sqs"
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self._urls: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(_BATCHES_AT_ONCE)
+
+    async def open(self) -> None:
+        """Connect."""
+        await self.aws.open()
+        await self.aws.client("sqs")
+
+    async def close(self) -> None:
+        """Disconnect; `send` leaves nothing behind to flush."""
+        await self.aws.close()
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless SQS answers."""
+        try:
+            await self._call("list_queues", QueueNamePrefix=self.aws.prefix, MaxResults=1)
+        except ClientError as error:
+            raise Unavailable("sqs", str(error)) from error
+
+    async def provision(self, channels: Sequence[Channel]) -> None:
+        """Create missing queues, each with its dead-letter queue; idempotent."""
+        for channel in channels:
+            if channel.transport is not Transport.SQS:
+                continue
+            dead = await self._create(dead_letters_of(channel.name), {})
+            answer = await self._call("get_queue_attributes", QueueUrl=dead, AttributeNames=["QueueArn"])
+            redrive = {
+                "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
+                "maxReceiveCount": str(MAX_RECEIVES),
+            }
+            self._urls[channel.name] = await self._create(channel.name, {"RedrivePolicy": json.dumps(redrive)})
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
+        """Send all; return for each whether SQS stored it.
+
+        A record behind a failed one of the same channel and key is never acknowledged. Raises `Unavailable` when
+        nothing could be sent.
+        """
+        by_channel: dict[str, list[_Message]] = {}
+        for place, record in enumerate(records):
+            by_channel.setdefault(record.channel, []).append(_Message(place, record))
+        answers = await asyncio.gather(
+            *(self._send_channel(channel, messages) for channel, messages in by_channel.items()),
+            return_exceptions=True,
+        )
+        return _in_order(records, _merge(answers))
+
+    async def _send_channel(self, channel: str, messages: list[_Message]) -> set[int]:
+        """Return the places of the records that were stored."""
+        url = await self._url(channel)
+        if not channel.endswith(_FIFO):
+            return await self._send_batches(url, messages)
+        stored: set[int] = set()
+        failed: set[tuple[str, str]] = set()
+        for wave in _waves(messages):
+            # Of one key one message is under way at a time: a later one must not overtake a failed one.
+            try:
+                stored |= await self._send_batches(url, [each for each in wave if each.stream not in failed])
+            except Unavailable:
+                if not stored:
+                    raise
+                break
+            failed |= {each.stream for each in wave if each.place not in stored}
+        return stored
+
+    async def _send_batches(self, url: str, messages: Sequence[_Message]) -> set[int]:
+        sending = (self._send_batch(url, batch) for batch in _batches(messages))
+        return _merge(await asyncio.gather(*sending, return_exceptions=True))
+
+    async def _send_batch(self, url: str, batch: list[_Message]) -> set[int]:
+        left = {str(message.place): _entry(message, fifo=url.endswith(_FIFO)) for message in batch}
+        stored: set[int] = set()
+        async with self._slots:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    answer = await self._call("send_message_batch", QueueUrl=url, Entries=list(left.values()))
+                except Unavailable:
+                    if stored:
+                        return stored
+                    raise
+                stored |= {int(entry["Id"]) for entry in answer.get("Successful", ())}
+                again = {entry["Id"] for entry in answer.get("Failed", ()) if not entry.get("SenderFault")}
+                left = {name: entry for name, entry in left.items() if name in again}
+                if not left:
+                    break
+                await backoff(attempt)
+        return stored
+
+    async def _url(self, channel: str) -> str:
+        if channel not in self._urls:
+            name = f"{self.aws.prefix}{channel}"
+            try:
+                self._urls[channel] = (await self._call("get_queue_url", QueueName=name))["QueueUrl"]
+            except ClientError as error:
+                if code_of(error) in _MISSING:
+                    raise Unavailable("sqs", f"queue {name} does not exist") from error
+                raise
+        return self._urls[channel]
+
+    async def _create(self, channel: str, attributes: dict[str, str]) -> str:
+        fixed = {"FifoQueue": "true"} if channel.endswith(_FIFO) else {}
+        answer = await self._call("create_queue", QueueName=f"{self.aws.prefix}{channel}", Attributes=fixed)
+        url: str = answer["QueueUrl"]
+        if attributes:
+            # Set apart from creation, which refuses a queue whose attributes differ.
+            await self._call("set_queue_attributes", QueueUrl=url, Attributes=attributes)
+        return url
+
+    async def _call(self, operation: str, **params: Any) -> Any:
+        with reaching("sqs"):
+            client = await self.aws.client("sqs")
+            return await getattr(client, operation)(**params)
+
+
+def dead_letters_of(channel: str) -> str:
+    """Return the name of a channel's dead-letter queue; that of a FIFO queue is FIFO too."""
+    return f"{channel.removesuffix(_FIFO)}-dlq{_FIFO}" if channel.endswith(_FIFO) else f"{channel}-dlq"
+
+
+def _entry(message: _Message, *, fifo: bool) -> dict[str, Any]:
+    record = message.record
+    # The key comes first: SQS takes ten attributes, and a consumer can do without the last headers.
+    headers = [("ce_partitionkey", record.key), *record.headers][:_MAX_ATTRIBUTES]
+    entry: dict[str, Any] = {
+        "Id": str(message.place),
+        "MessageBody": record.payload.decode(),
+        "MessageAttributes": {name: {"DataType": "String", "StringValue": value} for name, value in headers if value},
+    }
+    if fifo:
+        suits = _GROUP.fullmatch(record.key)
+        entry["MessageGroupId"] = record.key if suits else sha256(record.key.encode()).hexdigest()
+        entry["MessageDeduplicationId"] = record.header("ce_id") or sha256(record.payload).hexdigest()
+    return entry
+
+
+def _batches(messages: Sequence[_Message]) -> list[list[_Message]]:
+    """Cut into batches of at most ten messages and 256 KiB."""
+    batches: list[list[_Message]] = []
+    size = 0
+    for message in messages:
+        if not batches or len(batches[-1]) == _BATCH or size + message.size > _BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(message)
+        size += message.size
+    return batches
+
+
+def _waves(messages: Sequence[_Message]) -> list[list[_Message]]:
+    """Cut into rounds that hold each key once, in order."""
+    waves: list[list[_Message]] = []
+    seen: dict[tuple[str, str], int] = {}
+    for message in messages:
+        number = seen.get(message.stream, 0)
+        seen[message.stream] = number + 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(message)
+    return waves
+
+
+def _merge(answers: Sequence[set[int] | BaseException]) -> set[int]:
+    """Join what was stored; raise the first outage if nothing was."""
+    stored: set[int] = set()
+    for answer in answers:
+        if isinstance(answer, set):
+            stored |= answer
+    outages = [answer for answer in answers if isinstance(answer, BaseException)]
+    if outages and not stored:
+        raise outages[0]
+    return stored
+
+
+def _in_order(records: Sequence[Record], stored: set[int]) -> list[bool]:
+    """Acknowledge per channel and key only up to the first that failed."""
+    failed: set[tuple[str, str]] = set()
+    done = []
+    for place, record in enumerate(records):
+        stream = (record.channel, record.key)
+        if place not in stored:
+            failed.add(stream)
+        done.append(stream not in failed)
+    return done

@@ -1,0 +1,135 @@
+"""What the framework asks of a store. PostgreSQL, DynamoDB and memory pass one contract suite."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from corelib.message import Record
+from corelib.transaction import Mark, Origin, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A committed record that is not yet acknowledged. `position` means something to its store only."""
+
+    position: object
+    record: Record
+    committed: datetime
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A record that could not be handled, or that waits behind one of the same key."""
+
+    id: str
+    handler: str
+    record: Record
+    reason: str
+    attempts: int
+    parked: datetime
+
+
+class OutboxReader(Protocol):
+    """One relay's view on the outbox: records of its channels, per key in order of commit."""
+
+    async def acquire(self, holder: str) -> bool:
+        """Take or renew the lease; False while another relay holds it. Call again within 5 s to keep it."""
+        ...
+
+    async def read(self, limit: int) -> Sequence[Pending]:
+        """Return the next committed records after the last acknowledged one; empty when idle."""
+        ...
+
+    async def acknowledge(self, records: Sequence[Pending]) -> None:
+        """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over."""
+        ...
+
+    async def lag_seconds(self) -> float:
+        """Return the age of the oldest record not yet acknowledged, 0.0 when there is none."""
+        ...
+
+    async def release(self) -> None:
+        """Give the lease up, so that a standby takes over at once."""
+        ...
+
+
+class ParkingLot(Protocol):
+    """Where poison and what waits behind it is kept, per handler and key, in order."""
+
+    async def keys(self, handler: str) -> frozenset[str]:
+        """Return the keys that are parked for a handler."""
+        ...
+
+    async def park(self, handler: str, record: Record, *, reason: str, attempts: int) -> None:
+        """Append a record to its key's queue; parking one event (`ce_id`) for a handler twice changes nothing."""
+        ...
+
+    async def list(self, handler: str | None = None) -> Sequence[Parked]:
+        """Return all that is parked, oldest first."""
+        ...
+
+    async def remove(self, parked: Parked) -> None:
+        """Take one record out, after it was handled or skipped."""
+        ...
+
+
+class Store(Protocol):
+    """A database that holds state, outbox, inbox, timers and parked records."""
+
+    name: str
+    parking: ParkingLot
+
+    async def provision(self) -> None:
+        """Create or upgrade tables; idempotent; for local machines, tests and migration jobs."""
+        ...
+
+    async def open(self, origin: Origin) -> None:
+        """Connect. Raises `Unavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `Unavailable` unless a transaction could commit now."""
+        ...
+
+    def transaction(
+        self, *, mark: Mark | None = None, traceparent: str | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """Open a unit of work: commits at the end of the block, rolls back on an exception.
+
+        Raises `Duplicate` at commit when the mark exists, `Conflict` when it should be run again.
+        """
+        ...
+
+    async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
+        """Return whether a mark is committed, and what was remembered with it."""
+        ...
+
+    def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
+        """Return a relay's reader over these channels; `relay` names its cursor and lease."""
+        ...
+
+    async def fire(self, limit: int) -> int:
+        """Move due timers into the outbox, each atomically; return how many fired."""
+        ...
+
+    def committed(self) -> "Wake":
+        """Return the in-process signal that a transaction with events has just committed."""
+        ...
+
+
+class Wake(Protocol):
+    """A signal that lets the relay sleep until there is work."""
+
+    def set(self) -> None:
+        """Wake the sleeper."""
+        ...
+
+    async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 -- a bounded sleep, not a cancelled call
+        """Return at the next signal, or after `timeout` seconds; a signal is taken by one wait."""
+        ...

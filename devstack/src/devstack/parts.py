@@ -1,0 +1,82 @@
+"""Single parts for tests: `with postgres_server(folder) as dsn`, or `async with`; on free ports, gone at the end."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from devstack.settings import StackSettings, free_ports
+from devstack.stack import Stack
+
+
+class Server:
+    """One running part: its address is what `with` gives."""
+
+    def __init__(self, part: str, settings: StackSettings, address: Callable[[StackSettings], str]) -> None:
+        self.part = part
+        self.stack = Stack(settings)
+        self._address = address
+
+    async def __aenter__(self) -> str:
+        await self.stack.up([self.part])
+        return self._address(self.stack.settings)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stack.down()
+
+    def __enter__(self) -> str:
+        return str(_in_thread(self.__aenter__()))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _in_thread(self.__aexit__(kind, error, trace))
+
+
+def postgres_server(folder: Path, port: int | None = None) -> Server:
+    """Return a PostgreSQL with its data in `folder`; `with` gives its DSN."""
+    settings = _alone(folder, postgres_port=port)
+    return Server("postgres", settings, lambda used: used.postgres_dsn)
+
+
+def kafka_server(folder: Path, port: int | None = None) -> Server:
+    """Return a Kafka broker with its log in `folder`; `with` gives its bootstrap address."""
+    settings = _alone(folder, kafka_port=port)
+    return Server("kafka", settings, lambda used: used.kafka_bootstrap)
+
+
+def aws_emulator(folder: Path, port: int | None = None) -> Server:
+    """Return an AWS emulator with its state in `folder`; `with` gives its endpoint URL."""
+    settings = _alone(folder, aws_port=port)
+    return Server("aws", settings, lambda used: used.aws_endpoint_url)
+
+
+def _alone(folder: Path, **ports: int | None) -> StackSettings:
+    fixed = {name: free_ports(1)[0] if port is None else port for name, port in ports.items()}
+    settings = StackSettings.on_free_ports(folder, **fixed)
+    return settings.model_copy(
+        update={"external_postgres": None, "external_kafka": None, "external_aws": None, "external_bigquery": None}
+    )
+
+
+def _in_thread(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end in a thread of its own: the caller's may have an event loop at work."""
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 -- handed to the caller's thread below
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="devstack-part")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -1,0 +1,37 @@
+"""Which parts a stack consists of: read top to bottom, this is the platform on one machine."""
+
+from collections.abc import Callable, Collection
+
+from devstack.aws import aws
+from devstack.errors import DevstackError, MissingPrerequisite
+from devstack.kafka import kafka
+from devstack.part import Part
+from devstack.postgres import postgres
+from devstack.settings import StackSettings
+
+Describe = Callable[[StackSettings], Part]
+
+
+def plan(settings: StackSettings, only: Collection[str] = (), *, strict: bool = True) -> list[Part]:
+    """Return the parts to run here, or only those named; a part replaced by an external endpoint is left out.
+
+    Raise `MissingPrerequisite` if this machine cannot run one; if not `strict`, leave that one out.
+    """
+    local: dict[str, Describe | None] = {
+        "postgres": None if settings.external_postgres else postgres,
+        "kafka": None if settings.external_kafka else kafka,
+        "aws": None if settings.external_aws else aws,
+    }
+    unknown = sorted(set(only) - local.keys())
+    if unknown:
+        raise DevstackError(f"There is no part {', '.join(unknown)}; the parts are {', '.join(local)}.")
+    parts = []
+    for name, describe in local.items():
+        if describe is None or (only and name not in only):
+            continue
+        try:
+            parts.append(describe(settings))
+        except MissingPrerequisite:
+            if strict:
+                raise
+    return parts

@@ -1,0 +1,41 @@
+"""Single parts as the tests of every room use them."""
+
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from devstack.parts import aws_emulator, postgres_server
+
+
+async def test_postgres_answers_with_its_password(postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    assert await connection.fetchval("SELECT current_database()") == "souk"
+    await connection.close()
+
+
+async def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path) -> None:
+    async with postgres_server(tmp_path) as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+        await connection.close()
+    async with postgres_server(tmp_path) as dsn:
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT n FROM kept") == 1
+        await connection.close()
+
+
+async def test_kafka_takes_a_record(kafka_bootstrap: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap)
+    await producer.start()
+    cluster = producer.client.cluster
+    await producer.stop()
+    assert cluster.brokers()
+
+
+async def test_the_aws_emulator_keeps_its_state_over_a_restart(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with aws_emulator(tmp_path) as url, session.put(f"{url}/kept") as answer:
+            assert answer.status == 200
+        async with aws_emulator(tmp_path) as url, session.head(f"{url}/kept") as answer:
+            assert answer.status == 200
