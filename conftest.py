@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 
+import pytest
+
 import bench  # noqa: F401 -- see above
 import contracts  # noqa: F401 -- see above
 import corelib  # noqa: F401 -- see above
 import devstack  # noqa: F401 -- see above
-import pytest
 from devstack.parts import Server, aws_emulator, kafka_server, postgres_server
 
 # Visibly false, as devstack gives them to the services; boto wants some even for an emulator.

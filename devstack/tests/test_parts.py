@@ -5,6 +5,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 from aiokafka import AIOKafkaProducer
+
 from devstack.parts import aws_emulator, postgres_server
 
 

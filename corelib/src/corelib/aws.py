@@ -2,16 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from corelib.errors import Unavailable
+
+T = TypeVar("T")
 
 _SERVER_FAULT = 500
 _BACKOFF_SECONDS = 0.025
@@ -45,22 +47,35 @@ class Aws:
         self.region = region
         self.endpoint_url = endpoint_url
         self.prefix = prefix
-        self._access_key_id = access_key_id
-        self._secret_access_key = secret_access_key
-        self._clients: dict[str, Any] = {}
+        self._session = get_session()
+        if access_key_id and secret_access_key:
+            self._session.set_credentials(access_key_id, secret_access_key)
+        self._credentials: Any = None
+        self._shared: dict[str, Any] = {}
         self._stack = AsyncExitStack()
-        self._opening = asyncio.Lock()
+        self._opening: dict[str, asyncio.Lock] = {}
         self._users = 0
 
     async def client(self, service: str) -> Any:
         """Return the open client of a service, e.g. "s3"."""
-        client = self._clients.get(service)
-        if client is not None:
-            return client
-        async with self._opening:
-            if service not in self._clients:
-                self._clients[service] = await self._stack.enter_async_context(self._create(service))
-            return self._clients[service]
+        return await self.shared(service, lambda: self._create(service))
+
+    async def shared(self, name: str, opener: Callable[[], AbstractAsyncContextManager[T]]) -> T:
+        """Return what an opener opens, opened once and closed with everything else."""
+        if name not in self._shared:
+            async with self._opening.setdefault(name, asyncio.Lock()):
+                if name not in self._shared:
+                    self._shared[name] = await self._stack.enter_async_context(opener())
+        found: T = self._shared[name]
+        return found
+
+    async def credentials(self) -> Any:
+        """Return credentials that are good now. Raises `Unavailable` when there are none."""
+        if self._credentials is None:
+            self._credentials = await self._session.get_credentials()
+        if self._credentials is None:
+            raise Unavailable("aws", "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a role")
+        return await self._credentials.get_frozen_credentials()
 
     async def open(self) -> None:
         """Count one more user."""
@@ -70,16 +85,14 @@ class Aws:
         """Count one user less; the last one closes every client."""
         self._users = max(0, self._users - 1)
         if self._users == 0:
-            self._clients.clear()
+            self._shared.clear()
             await self._stack.aclose()
 
     def _create(self, service: str) -> Any:
-        return get_session().create_client(
+        return self._session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint_url,
-            aws_access_key_id=self._access_key_id,
-            aws_secret_access_key=self._secret_access_key,
             config=AioConfig(
                 # Building the agent and validating parameters cost CPU on every call; the server validates anyway.
                 user_agent="souk-corelib",

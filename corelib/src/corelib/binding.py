@@ -67,6 +67,8 @@ def binder(
 
     async def bind(request: web.Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
+        if "%00" in request.raw_path:
+            raise Problem(404, "not-found", "There is nothing here: the address contains the character NUL.")
         if sign.wants_caller or operation.roles:
             caller = await _caller(request, authenticator, operation)
             if sign.wants_caller:

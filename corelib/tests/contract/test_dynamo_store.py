@@ -4,17 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from botocore.awsrequest import AWSRequest
+
 from corelib.aws import Aws
 from corelib.clock import ManualClock
+from corelib.dynamo import wire
 from corelib.dynamo.items import pack, unpack
 from corelib.dynamo.layout import Entry
 from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
+from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Conflict, Duplicate, LeaseLost, TooLarge, Unavailable
 from corelib.message import Channel, Event, Record, Transport
 from corelib.store import Pending, Store
@@ -112,31 +117,42 @@ async def test_state_and_events_commit_together(store: Dynamo) -> None:
 
 
 async def test_an_exception_in_the_block_writes_nothing(store: Dynamo) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def work() -> None:
         async with store.transaction(mark=Mark("h", "1")) as tx:
             tx.put("carts", {"user_id": "u-1"})
             tx.publish(Placed(order_id="o-1"))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
     assert await store.get("carts", {"user_id": "u-1"}) is None
     assert await store.recall(Mark("h", "1")) == (False, None)
     assert await read(await reader(store)) == []
 
 
-async def test_a_stale_version_is_a_conflict_and_publishes_nothing(store: Dynamo) -> None:
-    async with store.transaction() as tx:
-        tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
-    for stale in ({"new": True}, {"version": 7}):
-        with pytest.raises(Conflict):
-            async with store.transaction() as tx:
-                tx.put(CARTS, {"user_id": "u-1", "version": 8}, **stale)  # type: ignore[arg-type]
-                tx.publish(Placed(order_id="o-1"))
-    with pytest.raises(Conflict):
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda tx: tx.put(CARTS, {"user_id": "u-1", "version": 8}, new=True),
+        lambda tx: tx.put(CARTS, {"user_id": "u-1", "version": 8}, version=7),
+        lambda tx: tx.put(CARTS, {"user_id": "u-2", "version": 8}, version=7),
+        lambda tx: tx.delete(CARTS, {"user_id": "u-1"}, version=2),
+        lambda tx: tx.check(CARTS, {"user_id": "u-1"}, 2),
+    ],
+)
+async def test_a_stale_version_is_a_conflict_and_publishes_nothing(
+    store: Dynamo, write: Callable[[DynamoTransaction], None]
+) -> None:
+    await store.put(CARTS, {"user_id": "u-1", "version": 1})
+
+    async def work() -> None:
         async with store.transaction() as tx:
-            tx.check(CARTS, {"user_id": "u-1"}, 2)
+            write(tx)
+            tx.publish(Placed(order_id="o-1"))
+
     with pytest.raises(Conflict):
-        async with store.transaction() as tx:
-            tx.delete(CARTS, {"user_id": "u-1"}, version=2)
-    assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 1}
+        await work()
+    assert [item async for item in store.scan(CARTS)] == [{"user_id": "u-1", "version": 1}]
     assert await read(await reader(store)) == []
 
 
@@ -147,25 +163,32 @@ async def test_the_last_write_of_an_item_holds_under_the_first_condition(store: 
     async with store.transaction() as tx:
         tx.check(CARTS, {"user_id": "u-1"}, 2)
         tx.put(CARTS, {"user_id": "u-1", "version": 3})
-    with pytest.raises(Conflict):
+
+    async def create_again() -> None:
         async with store.transaction() as tx:
             tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
             tx.put(CARTS, {"user_id": "u-1", "version": 2}, version=3)
+
+    with pytest.raises(Conflict):
+        await create_again()
     assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 3}
 
 
 async def test_a_duplicate_is_told_what_was_remembered(store: Dynamo) -> None:
     mark = Mark("POST /orders#user", "key-1")
-    async with store.transaction(mark=mark) as tx:
-        tx.publish(Placed(order_id="o-1"))
-        tx.remember(b'{"order": 1}')
-    with pytest.raises(Duplicate) as caught:
+
+    async def work(answer: bytes) -> None:
         async with store.transaction(mark=mark) as tx:
-            tx.put(CARTS, {"user_id": "u-1"})
+            tx.put(CARTS, {"user_id": "u-1", "answer": answer})
             tx.publish(Placed(order_id="o-1"))
+            tx.remember(answer)
+
+    await work(b'{"order": 1}')
+    with pytest.raises(Duplicate) as caught:
+        await work(b'{"order": 2}')
     assert caught.value.remembered == b'{"order": 1}'
     assert await store.recall(mark) == (True, b'{"order": 1}')
-    assert await store.get(CARTS, {"user_id": "u-1"}) is None
+    assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "answer": b'{"order": 1}'}
     assert len(await read(await reader(store))) == 1
 
 
@@ -256,7 +279,6 @@ async def test_an_entry_that_the_index_shows_too_early_waits_for_its_predecessor
     assert await read(outbox) == []
     for number in range(14):
         await place(writer, "o-1", number)
-    shown: list[Entry] = []
     other = await reader(writer, "other")
     shown = [entry.position for entry in await read(other) if isinstance(entry.position, Entry)]
     outbox._sweep_at = float("inf")
@@ -475,3 +497,26 @@ async def test_a_database_without_tables_is_unavailable(aws_endpoint: str) -> No
     store = Dynamo("shop", Aws("ap-south-1", aws_endpoint, prefix, "test", "test"))
     with pytest.raises(Unavailable):
         await store.open(Origin("shop", ManualClock(), frozenset()))
+
+
+async def test_requests_are_signed_as_botocore_signs_them() -> None:
+    aws = Aws(access_key_id="AKIDEXAMPLE", secret_access_key="secret")
+    client = await aws.client("dynamodb")
+    theirs: dict[str, str] = {}
+
+    def before_send(request: AWSRequest, **_: object) -> NoReturn:
+        theirs.update(
+            {name: str(value, "ascii") for name, value in request.headers.items() if isinstance(value, bytes)}
+        )
+        raise InterruptedError
+
+    client.meta.events.register("before-send.dynamodb", before_send)
+    async with wire.opened(aws) as own:
+        for _ in range(10):  # until both fall into one second
+            ours = await own._signed("ListTables", b'{"Limit": 1}')
+            with pytest.raises(InterruptedError):
+                await client.list_tables(Limit=1)
+            if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
+                break
+    await aws.close()
+    assert ours.items() <= theirs.items()

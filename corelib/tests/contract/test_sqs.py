@@ -7,6 +7,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import pytest_asyncio
+
 from corelib.aws import Aws, Bucket
 from corelib.errors import Unavailable
 from corelib.message import Channel, Record, Transport

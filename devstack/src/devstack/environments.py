@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from devstack import tool
@@ -12,7 +12,7 @@ from devstack.errors import FetchFailed
 from devstack.state import locked
 
 _LOCKS = Path(__file__).resolve().parents[2]
-Complete = Callable[[Path], None]
+Complete = Callable[[Path], Awaitable[None]]
 
 
 def environment(name: str, cache: Path) -> Path:
@@ -21,21 +21,22 @@ def environment(name: str, cache: Path) -> Path:
     return cache / "env" / f"{name}-{key.hexdigest()[:16]}"
 
 
-async def ensure(name: str, cache: Path, complete: Complete = lambda _: None) -> None:
+async def ensure(name: str, cache: Path, complete: Complete | None = None) -> None:
     """Create the environment if it is not there yet; `complete` adds what its lock cannot."""
     folder = environment(name, cache)
     if not folder.exists():
         await _create_once(_LOCKS / f"{name}.lock", folder, complete)
 
 
-async def _create_once(lock: Path, folder: Path, complete: Complete) -> None:
+async def _create_once(lock: Path, folder: Path, complete: Complete | None) -> None:
     async with locked(folder.with_suffix(".lock")):
         if folder.exists():
             return
         draft = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             await _install(lock, draft)
-            complete(draft)
+            if complete is not None:
+                await complete(draft)
             draft.rename(folder)
         except tool.ToolFailed as failed:
             raise FetchFailed(f"The packages of {lock.name} cannot be installed: {failed}") from failed
@@ -48,4 +49,6 @@ async def _install(lock: Path, folder: Path) -> None:
     # Relocatable: it is built under another name and put in place whole.
     await tool.run((uv, "venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(folder)))
     python = str(folder / "bin" / "python")
-    await tool.run((uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", str(lock)))
+    await tool.run(
+        (uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement", str(lock))
+    )

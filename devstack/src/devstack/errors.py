@@ -20,7 +20,8 @@ class PortBusy(DevstackError):
 
     def __init__(self, part: str, port: int, variable: str) -> None:
         super().__init__(
-            f"Port {port}, wanted for {part}, is in use by another program: stop that one, or choose a port with {variable}."
+            f"Port {port}, wanted for {part}, is in use by another program:"
+            f" stop that one, or choose another port with {variable}."
         )
         self.part = part
         self.port = port

@@ -20,7 +20,9 @@ from devstack.state import locked
 _COPY_DEPENDENCIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _IVY_SETTINGS = """<ivysettings>
   <settings defaultResolver="maven"/>
-  <resolvers><ibiblio name="maven" m2compatible="true" usepoms="false" useMavenMetadata="false" checksums=""/></resolvers>
+  <resolvers>
+    <ibiblio name="maven" m2compatible="true" usepoms="false" useMavenMetadata="false" checksums=""/>
+  </resolvers>
 </ivysettings>
 """
 
@@ -113,7 +115,8 @@ async def _with_ivy(jars: list[Jar], work: Path, target: Path) -> None:
     settings, module = work / "ivysettings.xml", work / "ivy.xml"
     settings.write_text(_IVY_SETTINGS)
     module.write_text(
-        f'<ivy-module version="2.0"><info organisation="souk" module="jars"/><dependencies>{listed}</dependencies></ivy-module>'
+        '<ivy-module version="2.0"><info organisation="souk" module="jars"/>'
+        f"<dependencies>{listed}</dependencies></ivy-module>"
     )
     where = ("-settings", str(settings), "-ivy", str(module), "-cache", str(work / "ivy-cache"))
     retrieve = ("-retrieve", str(target / "[artifact]-[revision].[ext]"))
@@ -123,7 +126,9 @@ async def _with_ivy(jars: list[Jar], work: Path, target: Path) -> None:
 def _ivy() -> Path:
     spec = importlib.util.find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise FetchFailed("Apache Ivy, which fetches the Java libraries, comes with pyspark, and that is not installed.")
+        raise FetchFailed(
+            "Apache Ivy, which fetches the Java libraries, comes with pyspark, and that is not installed."
+        )
     return next(Path(spec.origin).parent.glob("jars/ivy-*.jar"))
 
 

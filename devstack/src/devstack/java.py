@@ -10,9 +10,7 @@ from pathlib import Path
 from devstack.errors import MissingPrerequisite
 
 _OLDEST = 17
-_WAY_ROUND = (
-    "install the package openjdk-17-jre-headless, or go without Java: make demo ANALYTICS=0 KAFKA=host:port"
-)
+_WAY_ROUND = "install the package openjdk-17-jre-headless, or go without Java: make demo ANALYTICS=0 KAFKA=host:port"
 
 
 @cache
@@ -24,7 +22,9 @@ def java() -> str:
         raise MissingPrerequisite(f"Kafka and Spark need Java {_OLDEST} or newer, which is not installed: {_WAY_ROUND}")
     version = _version(found)
     if version < _OLDEST:
-        raise MissingPrerequisite(f"Kafka and Spark need Java {_OLDEST} or newer, and {found} is {version}: {_WAY_ROUND}")
+        raise MissingPrerequisite(
+            f"Kafka and Spark need Java {_OLDEST} or newer, and {found} is {version}: {_WAY_ROUND}"
+        )
     return found
 
 

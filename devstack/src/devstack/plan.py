@@ -3,10 +3,13 @@
 from collections.abc import Callable, Collection
 
 from devstack.aws import aws
+from devstack.bigquery import bigquery
 from devstack.errors import DevstackError, MissingPrerequisite
+from devstack.gateway import gateway
 from devstack.kafka import kafka
 from devstack.part import Part
 from devstack.postgres import postgres
+from devstack.services import analytics, notify, order, payment, product, provider, user
 from devstack.settings import StackSettings
 
 Describe = Callable[[StackSettings], Part]
@@ -21,6 +24,15 @@ def plan(settings: StackSettings, only: Collection[str] = (), *, strict: bool = 
         "postgres": None if settings.external_postgres else postgres,
         "kafka": None if settings.external_kafka else kafka,
         "aws": None if settings.external_aws else aws,
+        "bigquery": bigquery if settings.analytics and not settings.external_bigquery else None,
+        "provider": provider,
+        "user": user,
+        "product": product,
+        "order": order,
+        "payment": payment,
+        "gateway": gateway,
+        "notify": notify,
+        "analytics": analytics if settings.analytics else None,
     }
     unknown = sorted(set(only) - local.keys())
     if unknown:

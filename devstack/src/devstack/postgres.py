@@ -138,8 +138,16 @@ async def _create(settings: StackSettings, programs: Path, data: Path, user: int
         os.chown(draft, user, user)
         os.chown(password, user, user)
     try:
-        options = ("--username=souk", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8")
-        await tool.run((str(programs / "bin" / "initdb"), "-D", str(draft), "--no-sync", *options), cwd=Path("/"), user=user)
+        options = (
+            "--username=souk",
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        )
+        await tool.run(
+            (str(programs / "bin" / "initdb"), "-D", str(draft), "--no-sync", *options), cwd=Path("/"), user=user
+        )
     finally:
         password.unlink()
     with (draft / "postgresql.conf").open("a") as file:

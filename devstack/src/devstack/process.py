@@ -16,6 +16,7 @@ from devstack.part import Part
 
 _POLL_SECONDS = 0.05
 _SAME_START_SECONDS = 2.0
+_ORPHAN_SECONDS = 2.0
 _TAIL_BYTES = 16_384
 
 
@@ -61,14 +62,12 @@ class Process:
         if self.send(number) and not await self.wait(grace_seconds):
             self.send(signal.SIGKILL)
             await self.wait(grace_seconds)
-        family = [member for member in {*family, *self._group()} if member.pid != self.pid]
-        for member in family:
-            with suppress(psutil.NoSuchProcess):
-                member.terminate()
-        _, stubborn = await asyncio.to_thread(psutil.wait_procs, family, timeout=2)
-        for member in stubborn:
-            with suppress(psutil.NoSuchProcess):
-                member.kill()
+        left = [member for member in {*family, *self._group()} if member.pid != self.pid]
+        for last_word in (signal.SIGTERM, signal.SIGKILL):
+            for member in left:
+                with suppress(psutil.NoSuchProcess):
+                    member.send_signal(last_word)
+            left = await _still_there(left, _ORPHAN_SECONDS)
 
     def _look(self) -> psutil.Process | None:
         try:
@@ -95,10 +94,26 @@ class Process:
         return found
 
 
+async def _still_there(family: list[psutil.Process], deadline_seconds: float) -> list[psutil.Process]:
+    """Return those that have not ended by the deadline."""
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        family = [member for member in family if not _ended(member)]
+        if not family or time.monotonic() > deadline:
+            return family
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def start(part: Part, log: Path) -> Process:
     """Start a part in a session of its own, so that a terminal's Ctrl-C reaches us and not it."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    identity = {} if part.user is None else {"user": part.user, "group": part.user, "extra_groups": ()}
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 -- commands are ours, no shell
             part.command,
@@ -108,7 +123,9 @@ def start(part: Part, log: Path) -> Process:
             env={**os.environ, **part.env},
             cwd=part.cwd,
             start_new_session=True,
-            **identity,  # type: ignore[call-overload] -- the three keywords go together or not at all
+            user=part.user,
+            group=part.user,
+            extra_groups=None if part.user is None else (),
         )
     with suppress(psutil.NoSuchProcess):
         return Process(child.pid, psutil.Process(child.pid).create_time(), child)

@@ -150,7 +150,9 @@ class Stack:
             if part.is_step or not entry.process.alive():
                 continue
             if entry.ports != dict(part.ports):
-                raise DevstackError(f"{name} already runs on other ports ({entry.ports}): stop it first, with the down command.")
+                raise DevstackError(
+                    f"{name} already runs on other ports ({entry.ports}): stop it first, with the down command."
+                )
             if await self.is_healthy(name):
                 names.add(name)
             else:

@@ -26,7 +26,6 @@ async def run(
     user: int | None = None,
 ) -> str:
     """Run a program and return what it said; cancelled, it is killed with all it started."""
-    identity = {} if user is None else {"user": user, "group": user, "extra_groups": ()}
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
@@ -35,7 +34,9 @@ async def run(
         cwd=cwd,
         env={**os.environ, **(env or {})},
         start_new_session=True,
-        **identity,  # type: ignore[arg-type] -- the three keywords go together or not at all
+        user=user,
+        group=user,
+        extra_groups=None if user is None else (),
     )
     try:
         output, _ = await process.communicate()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from corelib.aws import Aws, backoff, reaching
+from corelib.dynamo.wire import opened
 from corelib.errors import Unavailable
 
 MAX_BATCH_WRITE = 25
@@ -18,11 +19,10 @@ class Client:
         self.aws = aws
 
     async def call(self, operation: str, **params: Any) -> dict[str, Any]:
-        """Call one operation, e.g. `call("get_item", TableName=..., Key=...)`."""
+        """Call one operation by its name in the protocol, e.g. `call("GetItem", TableName=..., Key=...)`."""
         with reaching("dynamodb"):
-            client = await self.aws.client("dynamodb")
-            answer: dict[str, Any] = await getattr(client, operation)(**params)
-            return answer
+            wire = await self.aws.shared("dynamodb-wire", lambda: opened(self.aws))
+            return await wire.call(operation, params)
 
     async def pages(self, operation: str, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Yield each page of a query or scan."""
@@ -41,7 +41,7 @@ class Client:
     async def _write_chunk(self, table: str, chunk: Sequence[dict[str, Any]]) -> None:
         left: dict[str, Any] = {table: list(chunk)}
         for attempt in range(_BATCH_ATTEMPTS):
-            left = (await self.call("batch_write_item", RequestItems=left)).get("UnprocessedItems") or {}
+            left = (await self.call("BatchWriteItem", RequestItems=left)).get("UnprocessedItems") or {}
             if not left:
                 return
             await backoff(attempt)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from corelib.aws import backoff, code_of
 from corelib.clock import Clock
 from corelib.dynamo.client import Client
-from corelib.dynamo.items import Attribute, attribute
+from corelib.dynamo.items import Attribute, attribute, value_of
 from corelib.dynamo.layout import Entry, Stream, head_key, mark_key, microseconds, pending_item
 from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
 from corelib.message import Record
@@ -92,11 +92,11 @@ class Committer:
         """Return whether it was written; False when only a guess was wrong, and now is better."""
         try:
             # The client repeats a lost answer with the same token, so an uncertain commit is not doubled.
-            await self._client.call("transact_write_items", TransactItems=operations, ClientRequestToken=str(uuid4()))
+            await self._client.call("TransactWriteItems", TransactItems=operations, ClientRequestToken=str(uuid4()))
         except ClientError as error:
             if code_of(error) != "TransactionCanceledException":
                 raise
-            reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response.get("CancellationReasons", ())]
+            reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response["CancellationReasons"]]
             _raise_for(error, reasons, unit, first_head)
             for stream, reason in zip(streams, reasons[first_head:], strict=False):
                 if reason["Code"] == _FAILED:
@@ -163,7 +163,7 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
     codes = {reason["Code"] for reason in reasons} - {"None"}
     if unit.mark is not None and reasons and reasons[0]["Code"] == _FAILED:
         remembered = reasons[0].get("Item", {}).get("remembered")
-        raise Duplicate(unit.mark.scope, unit.mark.id, bytes(remembered["B"]) if remembered else None)
+        raise Duplicate(unit.mark.scope, unit.mark.id, value_of(remembered) if remembered else None)
     if codes & _THROTTLED:
         raise Unavailable("dynamodb", str(error)) from error
     if not codes or codes - _RACED:

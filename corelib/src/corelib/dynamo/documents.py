@@ -25,7 +25,7 @@ class Documents:
         """Return an item, or None."""
         found = self._catalog.find(table)
         answer = await self._client.call(
-            "get_item",
+            "GetItem",
             TableName=self._catalog.physical(found),
             Key=pack(found.key_of(key)),
             ConsistentRead=consistent,
@@ -69,33 +69,33 @@ class Documents:
         params |= {"IndexName": index} if index else {"ConsistentRead": True}
         params |= {"Limit": limit} if limit else {}
         params |= {"ExclusiveStartKey": pack(start)} if start else {}
-        page = await self._client.call("query", **params)
+        page = await self._client.call("Query", **params)
         following = page.get("LastEvaluatedKey")
         return [unpack(item) for item in page["Items"]], unpack(following) if following else None
 
     async def scan(self, table: Table | str) -> AsyncIterator[Item]:
         """Yield every item, consistently read; for audits and exports, not for requests."""
         name = self._catalog.physical(self._catalog.find(table))
-        async for page in self._client.pages("scan", TableName=name, ConsistentRead=True):
+        async for page in self._client.pages("Scan", TableName=name, ConsistentRead=True):
             for item in page["Items"]:
                 yield unpack(item)
 
     async def put(self, table: Table | str, item: Item) -> None:
         """Write an item outside any transaction: for what publishes nothing, such as sessions."""
         name = self._catalog.physical(self._catalog.find(table))
-        await self._client.call("put_item", TableName=name, Item=pack(item))
+        await self._client.call("PutItem", TableName=name, Item=pack(item))
 
     async def delete(self, table: Table | str, key: Mapping[str, Any]) -> None:
         """Remove an item outside any transaction; a missing one is no error."""
         found = self._catalog.find(table)
         name = self._catalog.physical(found)
-        await self._client.call("delete_item", TableName=name, Key=pack(found.key_of(key)))
+        await self._client.call("DeleteItem", TableName=name, Key=pack(found.key_of(key)))
 
     async def _get_chunk(self, name: str, keys: list[Any], *, consistent: bool) -> list[Item]:
         items: list[Item] = []
         left: dict[str, Any] = {name: {"Keys": keys, "ConsistentRead": consistent}}
         for attempt in range(_BATCH_ATTEMPTS):
-            answer = await self._client.call("batch_get_item", RequestItems=left)
+            answer = await self._client.call("BatchGetItem", RequestItems=left)
             items += [unpack(item) for item in answer["Responses"].get(name, ())]
             left = answer.get("UnprocessedKeys") or {}
             if not left:

@@ -1,5 +1,6 @@
 """Plain Python values to DynamoDB's typed attributes and back; boto3's own serializer is several times slower."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -50,7 +51,7 @@ _WRITE: dict[type, Callable[[Any], Attribute]] = {
     str: lambda value: {"S": value},
     int: lambda value: {"N": str(value)},
     bool: lambda value: {"BOOL": value},
-    bytes: lambda value: {"B": value},
+    bytes: lambda value: {"B": b64encode(value).decode()},
     type(None): lambda _: {"NULL": True},
     dict: lambda value: {"M": pack(value)},
     list: lambda value: {"L": [attribute(inner) for inner in value]},
@@ -60,12 +61,12 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "S": str,
     "N": _number,
     "BOOL": bool,
-    "B": bytes,
+    "B": b64decode,
     "NULL": lambda _: None,
     "M": _map,
     "L": lambda value: [value_of(inner) for inner in value],
     # Sets are read for the sake of items that others wrote; corelib writes none.
     "SS": set,
     "NS": lambda value: {_number(inner) for inner in value},
-    "BS": set,
+    "BS": lambda value: {b64decode(inner) for inner in value},
 }

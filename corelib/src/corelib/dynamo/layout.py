@@ -12,7 +12,7 @@ from zlib import crc32
 
 import orjson
 
-from corelib.dynamo.items import Attribute, attribute
+from corelib.dynamo.items import Attribute, attribute, value_of
 from corelib.message import Record
 
 Stream = tuple[str, str]  # (channel, key): what order is kept within
@@ -98,15 +98,13 @@ def text_or_bytes(body: bytes) -> Attribute:
     try:
         return {"S": body.decode()}
     except UnicodeDecodeError:
-        return {"B": body}
+        return attribute(body)
 
 
 def body_of(typed: Attribute) -> bytes:
     """Return the bytes of a body."""
-    if "S" in typed:
-        text: str = typed["S"]
-        return text.encode()
-    return bytes(typed["B"])
+    body: str | bytes = value_of(typed)
+    return body.encode() if isinstance(body, str) else body
 
 
 def record_item(record: Record) -> Attribute:

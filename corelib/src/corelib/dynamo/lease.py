@@ -61,7 +61,7 @@ class Lease:
             return
         try:
             await self._client.call(
-                "delete_item",
+                "DeleteItem",
                 TableName=self._table,
                 Key=self._key,
                 ConditionExpression=_MINE,
@@ -79,7 +79,7 @@ class Lease:
             values[":now"] = attribute(now)
         try:
             await self._client.call(
-                "update_item",
+                "UpdateItem",
                 TableName=self._table,
                 Key=self._key,
                 UpdateExpression="SET #h = :me, #u = :until",

@@ -132,7 +132,7 @@ class Outbox:
         queries = []
         for shard, start in shards.items():
             more: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
-            queries.append(self._client.call("query", **due_query(self._table, shard, Limit=limit), **more))
+            queries.append(self._client.call("Query", **due_query(self._table, shard, Limit=limit), **more))
         return dict(zip(shards, await asyncio.gather(*queries), strict=True))
 
     async def _close_gaps(self) -> None:
@@ -154,7 +154,7 @@ class Outbox:
             "ConsistentRead": True,
             "Limit": 10,
         }
-        async for page in self._client.pages("query", **query):
+        async for page in self._client.pages("Query", **query):
             for item in page["Items"]:
                 if not is_pending(item):
                     self._waiting.sent(stream, int(item["sk"]["S"]))

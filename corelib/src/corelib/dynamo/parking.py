@@ -44,7 +44,7 @@ class Parking:
         }
         try:
             await self._client.call(
-                "put_item", TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+                "PutItem", TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
@@ -53,7 +53,7 @@ class Parking:
     async def _next_number(self) -> str:
         """Clocks of replicas differ, and many records are parked in one millisecond: a counter keeps their order."""
         answer = await self._client.call(
-            "update_item",
+            "UpdateItem",
             TableName=self._table,
             Key=key_of("park-counter", sort="park-counter"),
             UpdateExpression="ADD #n :one",
@@ -75,7 +75,7 @@ class Parking:
             "ExpressionAttributeValues": values,
             "ConsistentRead": True,
         }
-        return [item async for page in self._client.pages("query", **query) for item in page["Items"]]
+        return [item async for page in self._client.pages("Query", **query) for item in page["Items"]]
 
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(self, handler: str | None = None) -> Sequence[Parked]:
@@ -86,7 +86,7 @@ class Parking:
     async def remove(self, parked: Parked) -> None:
         """Take one record out, after it was handled or skipped."""
         key = _key(parked.handler, parked.record)
-        await self._client.call("delete_item", TableName=self._table, Key=key)
+        await self._client.call("DeleteItem", TableName=self._table, Key=key)
 
 
 def _key(handler: str, record: Record) -> Attribute:

@@ -10,6 +10,7 @@ from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
+from corelib.dynamo.items import value_of
 from corelib.dynamo.layout import Entry, key_of, mark_key
 from corelib.dynamo.lease import Lease
 from corelib.dynamo.outbox import Outbox
@@ -18,6 +19,7 @@ from corelib.dynamo.tables import Catalog, Table, messaging, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
+from corelib.store import ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -36,7 +38,7 @@ class Dynamo(Documents):
         self._committer = Committer(self._client, table, self._announce)
         self._timers = TimerItems(table)
         self._due = DueTimers(self._client, table, self._committer)
-        self.parking = Parking(self._client, table, self._now)
+        self.parking: ParkingLot = Parking(self._client, table, self._now)
         self._outboxes: list[Outbox] = []
         self._wakes: list[EventWake] = []
         self._opened: Origin | None = None
@@ -63,7 +65,7 @@ class Dynamo(Documents):
     async def check(self) -> None:
         """Raise `Unavailable` unless a transaction could commit now."""
         try:
-            await self._client.call("get_item", TableName=self._table, Key=key_of("check", sort="check"))
+            await self._client.call("GetItem", TableName=self._table, Key=key_of("check", sort="check"))
         except ClientError as error:
             raise Unavailable("dynamodb", str(error)) from error
 
@@ -84,11 +86,11 @@ class Dynamo(Documents):
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
         """Return whether a mark is committed, and what was remembered with it."""
         key = mark_key(mark.scope, mark.id)
-        answer = await self._client.call("get_item", TableName=self._table, Key=key, ConsistentRead=True)
+        answer = await self._client.call("GetItem", TableName=self._table, Key=key, ConsistentRead=True)
         item = answer.get("Item")
         if item is None:
             return False, None
-        return True, bytes(item["remembered"]["B"]) if "remembered" in item else None
+        return True, value_of(item["remembered"]) if "remembered" in item else None
 
     def outbox(self, relay: str, channels: frozenset[str]) -> Outbox:
         """Return a relay's reader over these channels; `relay` names its lease."""

@@ -75,7 +75,7 @@ async def provision(client: Client, table: Table) -> None:
     """Create a table, or add the indexes and the expiry it lacks; idempotent."""
     name = f"{client.aws.prefix}{table.name}"
     try:
-        await client.call("create_table", **_definition(name, table))
+        await client.call("CreateTable", **_definition(name, table))
     except ClientError as error:
         if code_of(error) != "ResourceInUseException":
             raise
@@ -123,7 +123,7 @@ def _index(index: Index) -> dict[str, Any]:
 async def _add_index(client: Client, name: str, index: Index) -> None:
     names = {index.key} if index.sort is None else {index.key, index.sort}
     await client.call(
-        "update_table",
+        "UpdateTable",
         TableName=name,
         AttributeDefinitions=_strings(names),
         GlobalSecondaryIndexUpdates=[{"Create": _index(index)}],
@@ -132,17 +132,17 @@ async def _add_index(client: Client, name: str, index: Index) -> None:
 
 
 async def _expire(client: Client, name: str, attribute: str) -> None:
-    answer = await client.call("describe_time_to_live", TableName=name)
+    answer = await client.call("DescribeTimeToLive", TableName=name)
     if answer["TimeToLiveDescription"].get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
         return
     setting = {"Enabled": True, "AttributeName": attribute}
-    await client.call("update_time_to_live", TableName=name, TimeToLiveSpecification=setting)
+    await client.call("UpdateTimeToLive", TableName=name, TimeToLiveSpecification=setting)
 
 
 async def _ready(client: Client, name: str) -> dict[str, Any]:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
-        description: dict[str, Any] = (await client.call("describe_table", TableName=name))["Table"]
+        description: dict[str, Any] = (await client.call("DescribeTable", TableName=name))["Table"]
         states = {index["IndexStatus"] for index in description.get("GlobalSecondaryIndexes", ())}
         if {description["TableStatus"], *states} == {"ACTIVE"}:
             return description

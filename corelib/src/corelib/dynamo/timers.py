@@ -61,7 +61,7 @@ class DueTimers:
         """Move due timers into the outbox, of one key in order of time; return how many."""
         now = microseconds(clock.now())
         queries = [due_query(self._table, shard, until=now, Limit=limit) for shard in timer_shards()]
-        pages = await asyncio.gather(*(self._client.call("query", **query) for query in queries))
+        pages = await asyncio.gather(*(self._client.call("Query", **query) for query in queries))
         found = sorted(chain.from_iterable(page["Items"] for page in pages), key=_due)[:limit]
         by_key: dict[str, list[Attribute]] = defaultdict(list)
         for item in found:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import asyncpg
 import orjson
@@ -14,7 +15,7 @@ from corelib.postgres.outbox import PostgresOutbox
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
 from corelib.postgres.transaction import PostgresTransaction, write_events
-from corelib.store import OutboxReader
+from corelib.store import OutboxReader, ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -35,13 +36,23 @@ class Postgres:
         self._migrations = migrations
         self._pool = Pool(dsn, schema=schema, size=pool_size)
         self._origin: Origin | None = None
-        self._wake = EventWake()
-        self.parking = PostgresParking(self._pool)
+        self._wakes: list[EventWake] = []
+        self.parking: ParkingLot = PostgresParking(self._pool)
 
     @property
     def pool(self) -> asyncpg.Pool:
         """Return the connection pool, for reads. Raises `Unavailable` before `open`."""
         return self._pool.raw
+
+    async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
+        """Read rows outside of a transaction. Raises `Unavailable`."""
+        async with self._pool.connection() as connection:
+            return await connection.fetch(query, *args)
+
+    async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
+        """Read one row outside of a transaction. Raises `Unavailable`."""
+        async with self._pool.connection() as connection:
+            return await connection.fetchrow(query, *args)
 
     async def provision(self) -> None:
         """Create the schema, corelib's tables and the service's; idempotent, safe from several processes at once."""
@@ -96,7 +107,7 @@ class Postgres:
             # Two transactions made the same thing: the rerun sees the other's and decides.
             raise Conflict(f"postgres: {error}") from error
         if tx.outgoing:
-            self._wake.set()
+            self._announce()
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
         """Return whether a mark is committed, and what was remembered with it."""
@@ -124,9 +135,15 @@ class Postgres:
             if records:
                 await write_events(connection, records)
         if rows:
-            self._wake.set()
+            self._announce()
         return len(rows)
 
     def committed(self) -> EventWake:
-        """Return the signal that a transaction with events has just committed."""
-        return self._wake
+        """Return a signal of its own for each caller: of two relays neither takes the other's."""
+        wake = EventWake()
+        self._wakes.append(wake)
+        return wake
+
+    def _announce(self) -> None:
+        for wake in self._wakes:
+            wake.set()

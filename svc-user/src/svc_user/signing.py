@@ -1,0 +1,22 @@
+"""The private key that signs tokens."""
+
+import os
+from pathlib import Path
+
+from corelib.auth import TokenSigner
+from corelib.errors import SettingsError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+
+def signer(path: Path, *, make: bool) -> TokenSigner:
+    """Read the key; where it is missing and `make` is true, make one that only this user can read."""
+    if not path.exists():
+        if not make:
+            raise SettingsError(f"SOUK_SIGNING_KEY_FILE is '{path}': there is no such file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+    return TokenSigner(path.read_bytes())
