@@ -10,6 +10,7 @@ import contracts  # noqa: F401 -- see above
 import corelib  # noqa: F401 -- see above
 import devstack  # noqa: F401 -- see above
 from devstack.parts import Server, aws_emulator, kafka_server, postgres_server
+from devstack.parts import spark_jars as connector_jars
 
 # Visibly false, as devstack gives them to the services; boto wants some even for an emulator.
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "local-not-a-key")
@@ -37,3 +38,8 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _given_or_started("SOUK_TEST_AWS_ENDPOINT_URL", aws_emulator(tmp_path_factory.mktemp("aws")))
+
+
+@pytest.fixture(scope="session")
+def spark_jars() -> str:
+    return os.environ.get("SOUK_TEST_SPARK_JARS") or connector_jars()

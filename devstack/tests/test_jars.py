@@ -1,11 +1,13 @@
 """Fetched libraries are exactly the committed ones, or not used at all."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from devstack import jars
 from devstack.errors import FetchFailed
+from devstack.services import SPARK_JARS
 
 LIST = Path(jars.__file__).with_name("kafka-jars.sha256")
 
@@ -14,6 +16,11 @@ def test_the_list_names_kafka_and_no_file_twice() -> None:
     listed = jars.read_list(LIST)
     assert "kafka_2.13-4.1.1.jar" in {jar.file for jar in listed}
     assert len({jar.file for jar in listed}) == len(listed)
+
+
+def test_the_connector_is_of_sparks_own_version() -> None:
+    listed = {jar.artifact: jar.version for jar in jars.read_list(SPARK_JARS)}
+    assert listed["spark-sql-kafka-0-10_2.13"] == version("pyspark")
 
 
 @pytest.mark.parametrize("change", ["altered", "missing", "extra"])

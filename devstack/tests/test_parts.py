@@ -40,3 +40,9 @@ async def test_the_aws_emulator_keeps_its_state_over_a_restart(tmp_path: Path) -
             assert answer.status == 200
         async with aws_emulator(tmp_path) as url, session.head(f"{url}/kept") as answer:
             assert answer.status == 200
+
+
+def test_sparks_connector_is_fetched_whole(spark_jars: str) -> None:
+    files = [Path(file) for file in spark_jars.split(",")]
+    assert all(file.is_file() for file in files)
+    assert any(file.name.startswith("spark-sql-kafka") for file in files)

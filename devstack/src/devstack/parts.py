@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from devstack import jars
+from devstack.services import SPARK_JARS
 from devstack.settings import StackSettings, free_ports
 from devstack.stack import Stack
 
@@ -53,6 +55,12 @@ def aws_emulator(folder: Path, port: int | None = None) -> Server:
     """Return an AWS emulator with its state in `folder`; `with` gives its endpoint URL."""
     settings = _alone(folder, aws_port=port)
     return Server("aws", settings, lambda used: used.aws_endpoint_url)
+
+
+def spark_jars() -> str:
+    """Return the files of Spark's connector to Kafka, as `spark.jars` wants them."""
+    folder = _in_thread(jars.fetch("spark", SPARK_JARS, StackSettings().cache))
+    return ",".join(str(folder / jar.file) for jar in jars.read_list(SPARK_JARS))
 
 
 def _alone(folder: Path, **ports: int | None) -> StackSettings:

@@ -1,12 +1,17 @@
 """The shop's own programs: four services, the payment provider, the Lambda's deployment, the Spark job."""
 
 import sys
+from pathlib import Path
 
+from devstack import jars
 from devstack.aws import credentials
 from devstack.bigquery import PROJECT
 from devstack.java import java
 from devstack.part import Part, http
 from devstack.settings import HOST, StackSettings
+
+SPARK_JARS = Path(__file__).with_name("spark-jars.sha256")
+"""Spark's connector to Kafka, and what it needs that pyspark does not bring."""
 
 _STORES = ("postgres", "kafka", "aws")
 
@@ -65,12 +70,14 @@ def notify(settings: StackSettings) -> Part:
 def analytics(settings: StackSettings) -> Part:
     """Describe the Spark job."""
     java()
+    connector = jars.folder("spark", SPARK_JARS, settings.cache)
     ready = settings.home.resolve() / "data" / "analytics" / "ready"
 
     async def is_ready() -> bool:
         return ready.exists()
 
     async def prepare() -> None:
+        await jars.fetch("spark", SPARK_JARS, settings.cache)
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.unlink(missing_ok=True)
 
@@ -83,6 +90,7 @@ def analytics(settings: StackSettings) -> Part:
             **_common(settings),
             "SOUK_BIGQUERY_URL": settings.bigquery_url,
             "SOUK_BIGQUERY_PROJECT": PROJECT,
+            "SOUK_SPARK_JARS": ",".join(str(connector / jar.file) for jar in jars.read_list(SPARK_JARS)),
             "SOUK_CHECKPOINT_DIR": str(ready.parent / "checkpoints"),
             "SOUK_READY_FILE": str(ready),
         },

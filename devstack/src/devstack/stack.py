@@ -54,12 +54,24 @@ class Stack:
                 with self._progress:
                     await self._starter.start_all(list(self._parts.values()), running)
             except BaseException:
-                await asyncio.shield(self.down())
+                await self.down()
                 raise
         return True
 
     async def down(self) -> None:
-        """Stop every part that runs, each after those that depend on it."""
+        """Stop every part that runs, each after those that depend on it; a second Ctrl-C does not cut it short."""
+        stopping = asyncio.ensure_future(self._down())
+        cancelled = False
+        while not stopping.done():
+            try:
+                await asyncio.shield(stopping)
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        stopping.result()
+
+    async def _down(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
@@ -129,15 +141,15 @@ class Stack:
         parts = self._described()
         entries = self._state.load()
         healths = await asyncio.gather(*(self.is_healthy(name) for name in parts))
-        table = Table("part", "pid", "health", "address", "log", title="Souk")
+        table = Table("part", "pid", "health", "address", title="Souk")
         for (name, part), healthy in zip(parts.items(), healths, strict=True):
             if part.is_step:
                 continue
             entry = entries.get(name)
             alive = entry is not None and entry.process.alive()
             health = "[green]healthy[/]" if healthy else "[yellow]not ready[/]" if alive else "[red]not running[/]"
-            table.add_row(name, str(entry.pid) if entry and alive else "", health, part.url, f"{name}.log")
-        table.caption = f"logs: {self.logs}"
+            table.add_row(name, str(entry.pid) if entry and alive else "", health, part.url)
+        table.caption = f"logs in {self.logs}"
         return table
 
     async def _running(self) -> frozenset[str]:
@@ -147,9 +159,9 @@ class Stack:
             part = self._parts.get(name)
             if part is None:
                 continue
-            if part.is_step or not entry.process.alive():
+            if part.is_step:
                 continue
-            if entry.ports != dict(part.ports):
+            if entry.process.alive() and entry.ports != dict(part.ports):
                 raise DevstackError(
                     f"{name} already runs on other ports ({entry.ports}): stop it first, with the down command."
                 )
@@ -188,6 +200,10 @@ class Stack:
                     continue
                 if time.monotonic() < due.get(name, 0.0):
                     continue
+                if process is not None:
+                    await process.stop(
+                        part.stop_signal, part.grace_seconds
+                    )  # what a dead parent left behind holds the port
                 pauses[name] = min(pauses.get(name, 0.1) * 2, _LONGEST_PAUSE_SECONDS)
                 due[name] = time.monotonic() + pauses[name]
                 self._starter.launch(part)

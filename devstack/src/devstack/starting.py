@@ -36,14 +36,20 @@ class Starter:
             async with asyncio.TaskGroup() as group:
                 for part in todo:
                     group.create_task(self._start_in_order(part, ready))
-        except* DevstackError as failed:
+        except ExceptionGroup as failed:
+            expected = failed.subgroup(DevstackError)
+            if expected is None:
+                raise
             # The first is the cause; those of parts called off because of it would only hide it.
-            raise failed.exceptions[0] from None
+            raise expected.exceptions[0] from None
 
     async def _start_in_order(self, part: Part, ready: dict[str, asyncio.Event]) -> None:
         self._tell(part.name, "preparing")
         if part.prepare is not None:
-            await part.prepare()
+            try:
+                await part.prepare()
+            except OSError as error:
+                raise DevstackError(f"{part.name} cannot be prepared: {error}") from error
         for name in part.after:
             if name in ready:
                 await ready[name].wait()

@@ -1,0 +1,14 @@
+"""What svc-payment can be told."""
+
+from corelib.config import ServiceSettings
+from pydantic import Field, SecretStr
+
+
+class PaymentSettings(ServiceSettings):
+    """The webhook secret is shared with the provider."""
+
+    port: int = 8084
+    provider_url: str = "http://127.0.0.1:8090"
+    provider_seconds: float = Field(default=2.0, gt=0, description="Deadline of one call to the provider.")
+    provider_webhook_secret: SecretStr = Field(description="Signs the provider's webhooks.")
+    webhook_tolerance_seconds: int = Field(default=300, ge=1, description="How old a signature may be.")
