@@ -69,7 +69,7 @@ def remember(tx: Transaction, key: Key, response: web.Response) -> None:
     stored: dict[str, Any] = {
         "fingerprint": key.fingerprint,
         "status": response.status,
-        "headers": {name: value for name, value in response.headers.items() if name in {"Location"}},
+        "headers": {str(name): value for name, value in response.headers.items() if name == "Location"},
         "body": body.decode(),
     }
     tx.remember(orjson.dumps(stored))

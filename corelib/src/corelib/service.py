@@ -83,8 +83,12 @@ class Service:
 
     def channels(self) -> list[Channel]:
         """Return every channel that the service publishes to or consumes from."""
-        found = channels_of(self.publishes) | channels_of(frozenset(route.event for route in self.routes))
-        return sorted(found, key=lambda channel: channel.name)
+        return sorted(channels_of(self.publishes) | self._consumed(), key=lambda channel: channel.name)
+
+    def _consumed(self) -> frozenset[Channel]:
+        """Return what the consumer takes from: an event that also goes to a queue is taken from its topic."""
+        channels = channels_of(frozenset(route.event for route in self.routes))
+        return frozenset(channel for channel in channels if channel.transport is Transport.KAFKA)
 
     def describe(self) -> dict[str, Any]:
         """Return what the service needs to exist, as data: tables, channels, buckets."""
@@ -201,8 +205,7 @@ class Service:
         return relays
 
     def _consumer(self) -> Consumer:
-        channels = channels_of(frozenset(route.event for route in self.routes))
-        taken = sorted((c for c in channels if c.transport is Transport.KAFKA), key=lambda channel: channel.name)
+        taken = sorted(self._consumed(), key=lambda channel: channel.name)
         broker: Broker = self.brokers[Transport.KAFKA]  # type: ignore[assignment]  # Kafka's can be subscribed to
         return Consumer(lambda: broker.subscribe(self.name, taken), self.routes, self.store, clock=self.clock)
 

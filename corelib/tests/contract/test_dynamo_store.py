@@ -56,7 +56,7 @@ async def open_store(aws_endpoint: str, clock: ManualClock) -> AsyncIterator[Ope
     opened: list[Dynamo] = []
 
     async def replica(endpoint: str = aws_endpoint) -> Dynamo:
-        aws = Aws(endpoint_url=endpoint, prefix=prefix, access_key_id="test", secret_access_key="test")
+        aws = Aws(endpoint_url=endpoint, prefix=prefix)
         store = Dynamo("shop", aws, tables=(CARTS, LINES))
         if not opened:
             await store.provision()
@@ -499,7 +499,7 @@ async def test_an_unreachable_database_is_unavailable() -> None:
 
 async def test_a_database_without_tables_is_unavailable(aws_endpoint: str) -> None:
     prefix = f"t{uuid4().hex[:10]}-"
-    store = Dynamo("shop", Aws("ap-south-1", aws_endpoint, prefix, "test", "test"))
+    store = Dynamo("shop", Aws(endpoint_url=aws_endpoint, prefix=prefix))
     with pytest.raises(Unavailable):
         await store.open(Origin("shop", ManualClock(), frozenset()))
 

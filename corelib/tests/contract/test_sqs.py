@@ -24,7 +24,7 @@ def record(number: int, channel: str = "mails", key: str = "k", size: int = 0) -
 
 @pytest_asyncio.fixture
 async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
-    aws = Aws("ap-south-1", aws_endpoint, f"t{uuid4().hex[:10]}-", "test", "test")
+    aws = Aws(endpoint_url=aws_endpoint, prefix=f"t{uuid4().hex[:10]}-")
     await aws.open()
     yield aws
     await aws.close()
@@ -145,7 +145,7 @@ async def test_a_bucket_keeps_objects_and_takes_presigned_uploads(aws: Aws) -> N
     url = await bucket.presigned_put("images/1", content_type="image/png")
     async with aiohttp.ClientSession() as session:
         async with session.put(url, data=b"png", headers={"Content-Type": "image/png"}) as answer:
-            assert answer.status == 200
+            assert answer.status == 200, await answer.text()
         async with session.get(await bucket.presigned_get("images/1")) as answer:
             assert await answer.read() == b"png"
     await bucket.close()

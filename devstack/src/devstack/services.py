@@ -19,7 +19,9 @@ _STORES = ("postgres", "kafka", "aws")
 def user(settings: StackSettings) -> Part:
     """Describe svc-user, which signs tokens and opens the first administrator's account."""
     account = {"SOUK_ADMIN_EMAIL": settings.admin_email, "SOUK_ADMIN_PASSWORD": settings.admin_password()}
-    return _service(settings, "user", {"SOUK_SIGNING_KEY_FILE": str(settings.secrets.signing_key_file()), **account})
+    # Strong hashing is for real passwords: a replay registers hundreds of made-up ones.
+    hashing = {"SOUK_ARGON2_MEMORY_KIB": "1024", "SOUK_ARGON2_PASSES": "1", "SOUK_ARGON2_LANES": "1"}
+    return _service(settings, "user", {**hashing, "SOUK_SIGNING_KEY_FILE": str(settings.secrets.signing_key_file()), **account})
 
 
 def product(settings: StackSettings) -> Part:

@@ -91,7 +91,7 @@ SELECT product_id, on_hand, reserved FROM stock WHERE product_id = ANY($1::text[
 """
 # -- move_stock -- adds to on_hand and reserved.
 _MOVE = """
-UPDATE stock SET on_hand = on_hand + d.on_hand, reserved = reserved + d.reserved
+UPDATE stock SET on_hand = stock.on_hand + d.on_hand, reserved = stock.reserved + d.reserved
 FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS d (product_id, on_hand, reserved)
 WHERE stock.product_id = d.product_id
 """
