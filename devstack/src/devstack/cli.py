@@ -22,6 +22,7 @@ app = typer.Typer(
     help="The whole shop on this machine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 _INTERRUPTED = 130
+_FOLLOW_SECONDS = 0.3
 
 
 def main() -> None:
@@ -140,7 +141,11 @@ def _show(paths: list[Path], *, follow: bool) -> None:
             print(f"{path.stem:>10} | {line}" if many else line)
     while follow:
         for path in paths:
-            for line in tail(path, 10_000, since=read[path]):
+            with path.open("rb") as file:
+                file.seek(read[path])
+                # A line still being written is left for the next turn.
+                whole, newline, _ = file.read().rpartition(b"\n")
+            read[path] += len(whole + newline)
+            for line in whole.decode(errors="replace").splitlines():
                 print(f"{path.stem:>10} | {line}" if many else line, flush=True)
-            read[path] = path.stat().st_size
-        time.sleep(0.3)
+        time.sleep(_FOLLOW_SECONDS)

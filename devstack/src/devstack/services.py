@@ -21,7 +21,8 @@ def user(settings: StackSettings) -> Part:
     account = {"SOUK_ADMIN_EMAIL": settings.admin_email, "SOUK_ADMIN_PASSWORD": settings.admin_password()}
     # Strong hashing is for real passwords: a replay registers hundreds of made-up ones.
     hashing = {"SOUK_ARGON2_MEMORY_KIB": "1024", "SOUK_ARGON2_PASSES": "1", "SOUK_ARGON2_LANES": "1"}
-    return _service(settings, "user", {**hashing, "SOUK_SIGNING_KEY_FILE": str(settings.secrets.signing_key_file()), **account})
+    key = {"SOUK_SIGNING_KEY_FILE": str(settings.secrets.signing_key_file())}
+    return _service(settings, "user", {**hashing, **key, **account})
 
 
 def product(settings: StackSettings) -> Part:
