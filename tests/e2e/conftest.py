@@ -6,6 +6,7 @@ from functools import partial
 import aiohttp
 import pytest
 import pytest_asyncio
+
 from devstack.baskets import Product, Replay, load
 from devstack.replay import in_parallel
 from devstack.settings import StackSettings

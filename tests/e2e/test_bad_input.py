@@ -1,10 +1,12 @@
 """What a client may get wrong: always a problem document that says what, never a 500, nothing changed."""
 
+import io
 import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from devstack.shopper import Shopper
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
@@ -45,7 +47,9 @@ async def send(
         "Idempotency-Key": str(uuid4()),
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
-    async with shop.session.request(method, f"{shop.gateway}{path}", data=body, headers=sent) as answer:
+    async with shop.session.request(
+        method, f"{shop.gateway}{path}", data=io.BytesIO(body) if body is not None else None, headers=sent
+    ) as answer:
         text = await answer.text()
         return answer.status, json.loads(text) if text else {}, answer.content_type
 

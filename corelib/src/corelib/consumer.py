@@ -1,4 +1,4 @@
-"""Takes records from a subscription to the actors' handlers: in order per key, effect once, poison parked with its key."""
+"""From a subscription to the actors' handlers: in order per key, effect once, poison parked with its key."""
 
 import asyncio
 import time
@@ -92,7 +92,7 @@ class Consumer:
         route = next(r for r in self._routes[envelope.type] if r.name == parked.handler)
         try:
             await self._handle(route, envelope, parse(parked.record, route.event))
-        except Exception:  # noqa: BLE001 -- whatever it is, the record stays parked and the log says why
+        except Exception:
             log.exception("a parked record failed again", handler=parked.handler, event_id=str(envelope.id))
             return False
         await self._store.parking.remove(parked)
@@ -135,7 +135,7 @@ class Consumer:
         )
         try:
             await retrying(self._attempt, route, envelope, record)
-        except Exception:  # noqa: BLE001 -- parked with its traceback: nothing is swallowed
+        except Exception:
             HANDLED.labels(route.name, "parked").inc()
             log.exception("event parked with its key", handler=route.name)
             await self._park(route.name, record, traceback.format_exc(limit=-8), attempts=attempts)

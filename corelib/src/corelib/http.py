@@ -60,7 +60,7 @@ async def observed(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except Exception as error:  # noqa: BLE001 -- the outermost place: every error becomes an answer
+    except Exception as error:
         known = problem.of(error)
         if known is None:
             log.exception("request failed", method=request.method, path=request.path)
@@ -109,9 +109,7 @@ async def _transact(
             remember(tx, key, response)
         return response
 
-    return await run_once(
-        store, work, mark=key.mark if key is not None else None, traceparent=current_traceparent()
-    )
+    return await run_once(store, work, mark=key.mark if key is not None else None, traceparent=current_traceparent())
 
 
 def _respond(operation: Operation, result: Any) -> web.Response:
@@ -132,7 +130,7 @@ def _respond(operation: Operation, result: Any) -> web.Response:
 def signatures(apis: Sequence[Api]) -> list[tuple[Operation, Endpoint, Signature]]:
     """Return every operation with its parameters, for the OpenAPI document."""
     return [
-        (operation, endpoint, signature(operation, endpoint)) for api in apis for operation, endpoint in api.operations()
+        (operation, endpoint, signature(operation, endpoint))
+        for api in apis
+        for operation, endpoint in api.operations()
     ]
-
-

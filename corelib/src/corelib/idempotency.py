@@ -47,9 +47,7 @@ class InFlight:
             self._marks.discard(name)
 
 
-def key_of(
-    request: web.Request, route: str, caller: UUID | None, body: bytes, demand: Idempotency
-) -> Key | None:
+def key_of(request: web.Request, route: str, caller: UUID | None, body: bytes, demand: Idempotency) -> Key | None:
     """Return the request's key. Raises `Problem` 400 for a malformed or missing one."""
     raw = request.headers.get("Idempotency-Key", "")
     if not raw and demand != "required":

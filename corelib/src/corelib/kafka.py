@@ -142,9 +142,7 @@ class Kafka:
                     record = records[index]
                     headers = [(name, value.encode()) for name, value in record.headers]
                     if (
-                        batch.append(
-                            key=record.key.encode(), value=record.payload, timestamp=None, headers=headers
-                        )
+                        batch.append(key=record.key.encode(), value=record.payload, timestamp=None, headers=headers)
                         is None
                     ):
                         break

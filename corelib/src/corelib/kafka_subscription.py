@@ -38,9 +38,7 @@ class _Partition:
 class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Yields records and keeps book of which are finished."""
 
-    def __init__(
-        self, bootstrap: str, group: str, topics: Mapping[str, str], *, session_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, bootstrap: str, group: str, topics: Mapping[str, str], *, session_seconds: float = 10.0) -> None:
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,

@@ -58,7 +58,8 @@ def _require_parts(settings: ServiceSettings) -> None:
 
 def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
     variables = "\n".join(
-        f"  {PREFIX}{name.upper():28} {field.description or ''} [{'required' if field.is_required() else field.default}]"
+        f"  {PREFIX}{name.upper():28} {field.description or ''} "
+        f"[{'required' if field.is_required() else field.default}]"
         for name, field in kind.model_fields.items()
     )
     parser = argparse.ArgumentParser(

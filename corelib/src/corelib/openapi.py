@@ -77,9 +77,7 @@ def _parameters(operation: Operation, sign: Signature) -> list[dict[str, Any]]:
         ]
     if operation.idempotent != "no":
         required = operation.idempotent == "required"
-        found.append(
-            {"name": "Idempotency-Key", "in": "header", "required": required, "schema": {"type": "string"}}
-        )
+        found.append({"name": "Idempotency-Key", "in": "header", "required": required, "schema": {"type": "string"}})
     return found
 
 
@@ -114,17 +112,21 @@ code,pre{background:#f4f4f4;border-radius:4px;padding:.1rem .3rem}pre{padding:.8
 details{border:1px solid #ddd;border-radius:6px;margin:.4rem 0;padding:.4rem .8rem}summary{cursor:pointer}
 b.get{color:#0a6}b.post{color:#06c}b.put,b.patch{color:#a60}b.delete{color:#c22}</style>
 <h1></h1><div id="operations"></div><h2>Schemas</h2><div id="schemas"></div><script>
-const text=(tag,content,cls)=>{const e=document.createElement(tag);e.textContent=content;if(cls)e.className=cls;return e};
+const text=(tag,content,cls)=>{const e=document.createElement(tag);
+e.textContent=content;if(cls)e.className=cls;return e};
 const fold=(head,parts)=>{const d=document.createElement('details'),s=document.createElement('summary');
 s.append(...head);d.append(s,...parts);return d};
 const json=value=>text('pre',JSON.stringify(value,null,2));
-fetch('openapi.json').then(r=>r.json()).then(api=>{document.querySelector('h1').textContent=api.info.title+' '+api.info.version;
+fetch('openapi.json').then(r=>r.json()).then(api=>{
+document.querySelector('h1').textContent=api.info.title+' '+api.info.version;
 document.title=api.info.title;
-for(const[path,methods]of Object.entries(api.paths))for(const[method,o]of Object.entries(methods)){
+for(const[path,methods]of Object.entries(api.paths))
+for(const[method,o]of Object.entries(methods)){
 const parts=[text('p',o.security?'Needs a bearer token.':'Open to all.')];
 if(o.parameters.length)parts.push(text('h4','Parameters'),json(o.parameters));
 if(o.requestBody)parts.push(text('h4','Body'),json(o.requestBody));
 parts.push(text('h4','Responses'),json(o.responses));
 operations.append(fold([text('b',method.toUpperCase()+' ',method),text('code',path),text('span',' '+o.summary)],parts))}
-for(const[name,schema]of Object.entries(api.components.schemas))schemas.append(fold([text('code',name)],[json(schema)]))});
+for(const[name,schema]of Object.entries(api.components.schemas))
+schemas.append(fold([text('code',name)],[json(schema)]))});
 </script></html>"""

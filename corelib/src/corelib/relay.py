@@ -1,7 +1,7 @@
 """Carries committed records from one outbox to one broker: in order per key, at least once, by one relay at a time.
 
-A crash between send and acknowledge sends again; consumers' marks make that harmless. Broker trouble spends no attempts:
-the relay waits and tries again for as long as it takes.
+A crash between send and acknowledge sends again; consumers' marks make that harmless. Broker trouble spends no
+attempts: the relay waits and tries again for as long as it takes.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ _LIMIT = 100
 
 
 class Timers:
-    """A part that asks the store for what is due. Any number of replicas may run it: the store fires each timer once."""
+    """Asks the store for what is due. Any number of replicas may run it: the store fires each timer once."""
 
     name = "timers"
 

@@ -38,9 +38,11 @@ def span(name: str, kind: SpanKind, traceparent: str | None) -> Iterator[Span]:
     """Open a span below a remote parent, and put its trace id on every log line within."""
     parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
     tracer = trace.get_tracer("corelib")
-    with tracer.start_as_current_span(name, context=parent, kind=kind) as current:
-        with structlog.contextvars.bound_contextvars(trace_id=f"{current.get_span_context().trace_id:032x}"):
-            yield current
+    with (
+        tracer.start_as_current_span(name, context=parent, kind=kind) as current,
+        structlog.contextvars.bound_contextvars(trace_id=f"{current.get_span_context().trace_id:032x}"),
+    ):
+        yield current
 
 
 @contextlib.contextmanager

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from corelib.actor import Actor, Effect, effect, receive
+
+from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
 from corelib.kafka import Kafka
@@ -18,7 +19,6 @@ from corelib.part import Part
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.relay import Relay
-from corelib.store import Pending
 from corelib.transaction import Origin
 
 CHANNEL = Channel(f"counted-{uuid4().hex[:8]}", partitions=2)
@@ -119,9 +119,7 @@ async def test_every_event_has_its_effect_once_and_in_order_of_its_key(store: Po
 
 async def test_an_event_of_a_rolled_back_transaction_is_never_sent(store: Postgres, kafka: Kafka) -> None:
     with pytest.raises(RuntimeError):
-        async with store.transaction() as tx:
-            tx.publish(Counted(name="ghost", number=0))
-            raise RuntimeError
+        await _publish_and_fail(store)
     await publish(store, Counted(name="real", number=1))
     async with running(relay(store, kafka), consumer(store, kafka, Counter())):
 
@@ -255,10 +253,11 @@ def _next_after(record: Record) -> Record:
     return later.record(record.channel, Counted(name=record.key, number=2).model_dump_json().encode())
 
 
-def _with_attempts(route: object, attempts: int) -> object:
-    from dataclasses import replace
-
-    return replace(route, attempts=attempts)  # type: ignore[type-var]
+def _with_attempts(route: Route, attempts: int) -> Route:
+    return replace(route, attempts=attempts)
 
 
-__all__ = ["Pending"]
+async def _publish_and_fail(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        tx.publish(Counted(name="ghost", number=0))
+        raise RuntimeError

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,10 @@ from uuid import uuid4
 import aiohttp
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import BaseModel, Field
+
 from corelib.api import Api, get, post
 from corelib.auth import Authenticator, Caller, FixedKeys, TokenSigner
 from corelib.config import ServiceSettings
@@ -20,14 +25,9 @@ from corelib.message import Channel, Command, Event
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.service import Service
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pydantic import BaseModel, Field
 
 NOTES = Channel(f"notes-{uuid4().hex[:8]}")
-SIGNER = TokenSigner(
-    Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-)
+SIGNER = TokenSigner(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 TABLE = "CREATE TABLE IF NOT EXISTS note (id text PRIMARY KEY, words text NOT NULL)"
 
 
@@ -97,8 +97,6 @@ async def service(postgres_dsn: str, kafka_bootstrap: str) -> AsyncIterator[tupl
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -226,9 +224,7 @@ async def test_health_metrics_and_documents_are_served(service: Running) -> None
 async def test_a_database_that_is_gone_is_a_503_and_not_ready(service: Running) -> None:
     running, url, api = service
     await api.store.close()
-    status, problem, headers = await call(
-        "POST", f"{url}/notes", b'{"words": "x"}', auth=token(), Idempotency_Key="k"
-    )
+    status, problem, headers = await call("POST", f"{url}/notes", b'{"words": "x"}', auth=token(), Idempotency_Key="k")
     assert (status, headers["Retry-After"]) == (503, "1")
     assert "postgres" in problem["detail"]
     assert (await call("GET", f"{url}/readyz"))[0] == 503

@@ -11,14 +11,14 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from rich.console import Console
+
 from contracts import channels
 from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.layout import INDEX, out_shards
 from corelib.dynamo.tables import Catalog, Table
-from rich.console import Console
-
 from devstack.aws import credentials
 from devstack.invariants import Entry, Order, Payment, Reservation, Snapshot, Stock, Window, findings
 from devstack.settings import StackSettings

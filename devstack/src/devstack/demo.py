@@ -7,8 +7,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,16 +18,16 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from devstack.audit import Audit, audit
+from devstack.audit import Audit
 from devstack.baskets import Replay, load
 from devstack.live import Pulse, live, pulse
 from devstack.replay import Progress, Replayer, in_parallel, percentile
 from devstack.settings import StackSettings
+from devstack.settled import settled
 from devstack.shopper import Shopper
 from devstack.stack import Stack
 from devstack.versions import versions
 
-_SETTLE_SECONDS = 180.0
 _KILL_EVERY_SECONDS = 2.0
 
 
@@ -68,51 +68,45 @@ async def _show(
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=15)) as session:
         shopper = Shopper(session, settings.gateway_url, salt=f"{time.time_ns():x}")
         await _open_the_shop(shopper, replay, settings, console)
-        kills = await _replay(options, settings, stack, console, session, shopper, replay, progress)
+        replayer = Replayer(shopper, progress, concurrency=options.concurrency, rate=options.rate)
+        kills = await _replay(stack, replayer, replay, console, crash=options.crash)
     console.print("All orders are final. Waiting for e-mails, documents and analytics, then the audit ...")
-    result = await _settled(settings)
+    result = await settled(settings)
     report = _report(progress, result, began)
     report["kills"] = dict(kills)
     report["client_retries"] = shopper.retries
     path = settings.home / "demo-report.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
-    _print_proof(console, progress, result, report, path)
+    _print_proof(console, result, report, path)
     return report
 
 
 async def _open_the_shop(shopper: Shopper, replay: Replay, settings: StackSettings, console: Console) -> None:
     households = sorted({basket.household for basket in replay.baskets})
-    console.print(f"Registering {len(households)} households, filling the shelves with {len(replay.products)} products ...")
+    console.print(
+        f"Registering {len(households)} households, filling the shelves with {len(replay.products)} products ..."
+    )
     admin = await shopper.sign_in(settings.admin_email, settings.admin_password())
     await shopper.stock_shelves(admin, replay.products)
     await in_parallel([partial(shopper.register, household) for household in households], 16)
     await shopper.until_sold([product.product_id for product in replay.products])
 
 
-async def _replay(
-    options: Options,
-    settings: StackSettings,
-    stack: Stack,
-    console: Console,
-    session: aiohttp.ClientSession,
-    shopper: Shopper,
-    replay: Replay,
-    progress: Progress,
-) -> Counter[str]:
+async def _replay(stack: Stack, replayer: Replayer, replay: Replay, console: Console, *, crash: bool) -> Counter[str]:
     latest = Pulse()
     kills = Counter[str]()
+    progress = replayer.progress
 
     async def watch() -> None:
         nonlocal latest
         while True:
-            latest = await pulse(session, settings.metrics_urls())
+            latest = await pulse(replayer.shopper.session, stack.settings.metrics_urls())
             await asyncio.sleep(1)
 
     async with _background(watch()), live(console, progress, lambda: latest):
         progress.started = time.monotonic()
-        replayer = Replayer(shopper, progress, concurrency=options.concurrency, rate=options.rate)
         work = replayer.run(list(replay.baskets), deadline_seconds=600 + len(replay.baskets))
-        if options.crash:
+        if crash:
             async with _background(_crash(stack, kills, console)):
                 await work
         else:
@@ -140,16 +134,6 @@ async def _background(work: Any) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _settled(settings: StackSettings) -> Audit:
-    """Audit until there is nothing left to wait for; findings that stay are findings."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while True:
-        result = await audit(settings)
-        if not result.findings or time.monotonic() > deadline:
-            return result
-        await asyncio.sleep(2)
-
-
 def _report(progress: Progress, result: Audit, began: float) -> dict[str, Any]:
     return {
         "baskets": progress.total,
@@ -171,16 +155,22 @@ def _report(progress: Progress, result: Audit, began: float) -> dict[str, Any]:
     }
 
 
-def _print_proof(console: Console, progress: Progress, result: Audit, report: dict[str, Any], path: Path) -> None:
+def _print_proof(console: Console, result: Audit, report: dict[str, Any], path: Path) -> None:
     snapshot = result.snapshot
     declined = sum(payment.status == "declined" for payment in snapshot.payments.values())
     refunded = sum(payment.refund == "refunded" for payment in snapshot.payments.values())
     sold = sum(
-        sum(reservation.lines.values()) for reservation in snapshot.reservations.values() if reservation.status == "committed"
+        sum(reservation.lines.values())
+        for reservation in snapshot.reservations.values()
+        if reservation.status == "committed"
     )
     table = Table(title="The proof", show_header=False)
-    table.add_row("orders", f"{report['orders']} of {report['baskets']} baskets, {report['orders_per_second']} a second")
-    table.add_row("confirmed, rejected, cancelled", ", ".join(str(report[s]) for s in ("confirmed", "rejected", "cancelled")))
+    table.add_row(
+        "orders", f"{report['orders']} of {report['baskets']} baskets, {report['orders_per_second']} a second"
+    )
+    table.add_row(
+        "confirmed, rejected, cancelled", ", ".join(str(report[s]) for s in ("confirmed", "rejected", "cancelled"))
+    )
     table.add_row("payments declined", f"{declined}, each order cancelled and its stock released")
     table.add_row("payments refunded", str(refunded))
     table.add_row("units sold", f"{sold}, on hand + sold = supplied for {len(snapshot.stock)} products")

@@ -64,7 +64,7 @@ def read(record: dict[str, Any]) -> Notification:
         raise ValueError(f"the body is no {_CONFIRMED}: {error!r}") from error
 
 
-class ClaimedElsewhere(Exception):  # noqa: N818 -- a state of the message, not a fault
+class ClaimedElsewhere(Exception):
     """Raised while another invocation works on the same message; it comes again."""
 
 

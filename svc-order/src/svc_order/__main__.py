@@ -1,7 +1,6 @@
 """`python -m svc_order`."""
 
 from corelib.main import main
-
 from svc_order.app import build
 from svc_order.settings import OrderSettings
 

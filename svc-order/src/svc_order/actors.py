@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+
 from contracts.money import Money
 from contracts.orders import (
     OrderCancelled,
@@ -21,7 +22,6 @@ from corelib.aws import Bucket
 from corelib.clock import Clock
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.transaction import Timer
-
 from svc_order.documents import document
 from svc_order.domain import Order, Price, Status, Step
 from svc_order.store import Orders, Prices
@@ -117,9 +117,7 @@ def cancel(
         return None
     orders.save(tx, after)
     tx.cancel(Timer(after.timer_id))
-    tx.publish(
-        OrderCancelled(order_id=order.order_id, user_id=order.user_id, reason=reason, cancelled_at=clock.now())
-    )
+    tx.publish(OrderCancelled(order_id=order.order_id, user_id=order.user_id, reason=reason, cancelled_at=clock.now()))
     if refund and order.status is Status.RESERVED:
         tx.publish(RefundRequested(order_id=order.order_id, reason=reason))
     return after
@@ -154,5 +152,3 @@ class Documents(Actor):
         if order is None:
             raise LookupError(f"order {event.order_id} is confirmed, but not stored")
         await self.bucket.put(f"orders/{order.order_id}.json", document(order), content_type="application/json")
-
-

@@ -8,6 +8,8 @@ from typing import Annotated
 from uuid import UUID
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
 from contracts.money import Money
 from contracts.orders import OrderDeadlineReached, OrderLine, OrderPlaced, Quantity
 from corelib.api import Api, Reply, delete, get, post, put
@@ -18,11 +20,11 @@ from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
-from pydantic import BaseModel, ConfigDict, Field
-
 from svc_order.actors import cancel
 from svc_order.domain import MAX_LINES, Order, Status, Unpriceable, price
 from svc_order.store import Carts, Orders, Prices
+
+_CURSOR = TypeAdapter(dict[str, str])
 
 
 class WantedLine(Command):
@@ -229,9 +231,9 @@ def _decode(query: Page, caller: Caller) -> Item | None:
     if not query.cursor:
         return None
     try:
-        start = orjson.loads(base64.b64decode(query.cursor, altchars=b"-_", validate=True))
-        if {*start} != {"order_id", "user_id", "placed_at"} or start["user_id"] != str(caller.user_id):
-            raise ValueError("another user's cursor")
-    except (binascii.Error, ValueError, TypeError) as error:
+        start = _CURSOR.validate_json(base64.b64decode(query.cursor, altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError) as error:
         raise Problem(422, "invalid-request", "/cursor: this is not a cursor; use `next` of a page") from error
-    return {name: str(value) for name, value in start.items()}
+    if {*start} != {"order_id", "user_id", "placed_at"} or start["user_id"] != str(caller.user_id):
+        raise Problem(422, "invalid-request", "/cursor: this is not a cursor of yours; use `next` of a page")
+    return dict(start)

@@ -16,7 +16,6 @@ from corelib.dynamo.store import Dynamo
 from corelib.kafka import Kafka
 from corelib.service import Service
 from corelib.sqs import Sqs
-
 from svc_order.actors import Documents, Fulfilment, PriceList
 from svc_order.api import CartsApi, OrdersApi
 from svc_order.settings import OrderSettings

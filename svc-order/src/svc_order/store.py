@@ -15,7 +15,6 @@ from corelib.dynamo.items import Item
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
 from corelib.dynamo.transaction import DynamoTransaction
-
 from svc_order.domain import Line, Order, Price, Status
 
 ORDERS = Table("orders", key="order_id", indexes=(Index("by-user", key="user_id", sort="placed_at"),), stream=True)

@@ -11,7 +11,6 @@ from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
 from corelib.http_client import Answer, HttpClient
 from corelib.ids import uuid7
-
 from svc_payment.domain import Outcome, Payment
 from svc_payment.settlement import ask_refund, finish_refund, settle
 from svc_payment.store import Payments

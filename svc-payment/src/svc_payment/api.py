@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
 from contracts.money import Money
 from corelib.api import Api, get, post
 from corelib.auth import Caller
@@ -11,8 +13,6 @@ from corelib.binding import validated
 from corelib.clock import Clock
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Problem
-from pydantic import BaseModel, ConfigDict, Field
-
 from svc_payment.domain import Outcome, Payment, Refund, Status
 from svc_payment.settlement import ask_refund, finish_refund, settle
 from svc_payment.store import Payments

@@ -17,7 +17,6 @@ from corelib.dynamo.store import Dynamo
 from corelib.http_client import HttpClient
 from corelib.kafka import Kafka
 from corelib.service import Service
-
 from svc_payment.actors import Cashier, Provider
 from svc_payment.api import PaymentsApi
 from svc_payment.settings import PaymentSettings

@@ -1,7 +1,8 @@
 """What svc-payment can be told."""
 
-from corelib.config import ServiceSettings
 from pydantic import Field, SecretStr
+
+from corelib.config import ServiceSettings
 
 
 class PaymentSettings(ServiceSettings):

@@ -3,7 +3,6 @@
 from contracts.money import Money
 from contracts.payments import PaymentCaptured, PaymentFailed, PaymentRefunded, RefundInitiated
 from corelib.dynamo.transaction import DynamoTransaction
-
 from svc_payment.domain import Outcome, Payment, Refund, Status
 from svc_payment.store import Payments
 

@@ -7,7 +7,6 @@ from corelib.dynamo.items import Item
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
-
 from svc_payment.domain import Payment, Refund, Status
 
 PAYMENTS = Table("payments", key="order_id", stream=True)

@@ -1,7 +1,6 @@
 """`python -m svc_product`."""
 
 from corelib.main import main
-
 from svc_product.app import build
 from svc_product.settings import ProductSettings
 

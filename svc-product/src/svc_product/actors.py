@@ -6,13 +6,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
+
 from contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced
 from contracts.stock import ReservationExpired, StockCommitted, StockRejected, StockReleased, StockReserved
 from corelib.actor import Actor, receive
 from corelib.clock import Clock
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.transaction import Timer
-
 from svc_product.domain import State, Step, after, missing
 from svc_product.store import Stock
 

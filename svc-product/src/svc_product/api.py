@@ -4,6 +4,8 @@ import base64
 import binascii
 from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from contracts.money import Money
 from contracts.stock import ProductChanged
 from corelib.api import Api, Reply, get, patch, post, put
@@ -12,8 +14,6 @@ from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
 from corelib.postgres.transaction import PostgresTransaction
-from pydantic import BaseModel, ConfigDict, Field
-
 from svc_product.domain import Shelf
 from svc_product.store import Catalogue, Product
 

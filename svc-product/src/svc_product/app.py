@@ -14,7 +14,6 @@ from corelib.clock import SystemClock
 from corelib.kafka import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-
 from svc_product.actors import Warehouse
 from svc_product.api import ProductsApi
 from svc_product.settings import ProductSettings

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
-from corelib.config import ServiceSettings
 from pydantic import Field
+
+from corelib.config import ServiceSettings
 
 
 class ProductSettings(ServiceSettings):

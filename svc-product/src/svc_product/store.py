@@ -12,9 +12,9 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
-
 from svc_product.domain import Shelf, State
 
 MIGRATIONS = (

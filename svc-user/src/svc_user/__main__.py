@@ -1,7 +1,6 @@
 """`python -m svc_user`."""
 
 from corelib.main import main
-
 from svc_user.app import build
 from svc_user.settings import UserSettings
 

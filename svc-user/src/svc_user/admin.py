@@ -2,11 +2,10 @@
 
 from corelib.clock import Clock
 from corelib.ids import uuid7
+from corelib.once import run_once
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
-from corelib.once import run_once
 from corelib.transaction import Transaction
-
 from svc_user.domain import Account, normalise_email
 from svc_user.passwords import Passwords
 from svc_user.store import Accounts

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from aiohttp import web
+from pydantic import BaseModel, EmailStr, Field, SecretStr
+
 from contracts.users import UserProfileChanged, UserRegistered
 from corelib.api import Api, delete, get, patch, post
 from corelib.auth import Caller, TokenSigner
@@ -13,8 +15,6 @@ from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
 from corelib.postgres.transaction import PostgresTransaction
-from pydantic import BaseModel, EmailStr, Field, SecretStr
-
 from svc_user.domain import Account, normalise_email
 from svc_user.passwords import Passwords
 from svc_user.store import Accounts, Sessions

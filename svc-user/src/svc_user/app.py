@@ -6,7 +6,6 @@ from corelib.clock import SystemClock
 from corelib.kafka import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-
 from svc_user.admin import FirstAdmin
 from svc_user.api import UsersApi
 from svc_user.passwords import Passwords

@@ -3,8 +3,9 @@
 from datetime import timedelta
 from pathlib import Path
 
-from corelib.config import ServiceSettings
 from pydantic import Field, SecretStr
+
+from corelib.config import ServiceSettings
 
 
 class UserSettings(ServiceSettings):

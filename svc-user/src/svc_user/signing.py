@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from corelib.auth import TokenSigner
-from corelib.errors import SettingsError
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from corelib.auth import TokenSigner
+from corelib.errors import SettingsError
 
 
 def signer(path: Path, *, make: bool) -> TokenSigner:

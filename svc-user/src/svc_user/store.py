@@ -5,13 +5,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+
 from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.tables import Catalog, Table, provision
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
-
 from svc_user.domain import Account
 
 SESSIONS = Table("sessions", key="session_id", ttl="expires_at")

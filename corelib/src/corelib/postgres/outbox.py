@@ -16,8 +16,10 @@ _LEASE = timedelta(seconds=10)
 
 
 class PostgresOutbox:
-    """Reads tick by tick. Within a tick ids order the records: whoever writes a key's state waits for the row lock of
-    the last one, so a later event of a key has a later id or a later tick.
+    """Reads tick by tick, in the order of ids within a tick.
+
+    That is the order of commits per key: whoever writes a key's state waits for the row lock of the last one, so a
+    later event of a key has a later id or a later tick.
     """
 
     def __init__(self, pool: Pool, relay: str, channels: frozenset[str]) -> None:
@@ -72,9 +74,7 @@ class PostgresOutbox:
         ]
 
     async def _rows(self, connection: asyncpg.Connection, limit: int) -> list[asyncpg.Record]:
-        return await connection.fetch(
-            queries.READ_TICK, self._done, self._tick, self._tick_id, self._channels, limit
-        )
+        return await connection.fetch(queries.READ_TICK, self._done, self._tick, self._tick_id, self._channels, limit)
 
     async def acknowledge(self, records: Sequence[Pending]) -> None:
         """Move the cursor to the last record before the first unacknowledged one. Raises `LeaseLost`."""

@@ -101,11 +101,12 @@ RELEASE_LEASE = "UPDATE outbox_cursor SET holder = NULL, lease_until = '-infinit
 # -- take_tick --
 TAKE_TICK = "SELECT pg_current_snapshot()::text"
 
-# -- read_tick -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids commit out of
-# order, and nothing waits for a transaction that is still open, here or in another database.
+# -- read_tick -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids commit out
+# of order, and nothing waits for a transaction that is still open, here or in another database.
 READ_TICK = """
 SELECT id, channel, key, headers, payload, written FROM outbox
-WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot) OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
+WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+       OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
   AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
   AND id > $3 AND channel = ANY($4::text[])
 ORDER BY id LIMIT $5
@@ -121,7 +122,8 @@ WHERE relay = $1 AND fence = $2
 OUTBOX_LAG = """
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written)), 0)::float8 FROM (
     SELECT written FROM outbox
-    WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot) OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
+    WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
+       OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
       AND id > $2 AND channel = ANY($3::text[])
     ORDER BY id LIMIT 1
 ) oldest

@@ -30,7 +30,9 @@ class Postgres:
 
     name = "postgres"
 
-    def __init__(self, dsn: str, *, schema: str = "public", migrations: Sequence[str] = (), pool_size: int = 10) -> None:
+    def __init__(
+        self, dsn: str, *, schema: str = "public", migrations: Sequence[str] = (), pool_size: int = 10
+    ) -> None:
         self._dsn = dsn
         self._schema = schema
         self._migrations = migrations
@@ -82,7 +84,9 @@ class Postgres:
         """Raise `Unavailable` unless the database would take a write now."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS), self._pool.connection() as connection:
-                read_only = await connection.fetchval("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
+                read_only = await connection.fetchval(
+                    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool"
+                )
                 await connection.fetchval("SELECT count(*) FROM outbox_cursor")
         except asyncpg.UndefinedTableError as error:
             raise Unavailable(self.name, f"schema {self._schema} lacks corelib's tables: run --provision") from error

@@ -10,6 +10,7 @@ from svc_payment.provider.ledger import Entry, Ledger, share
 from svc_payment.provider.settings import ProviderSettings
 from svc_payment.provider.webhooks import Webhooks
 
+
 class Provider:
     """Answers like a real one, and fails like one."""
 
