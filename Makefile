@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify job-analytics devstack bench
 SOURCES := $(ROOMS:%=%/src)
 
-export ANALYTICS ?= 0
+export ANALYTICS ?= 1
 export BASKETS ?= 1000
 export RATE ?= 0
 export STAY ?= 1

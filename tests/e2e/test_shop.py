@@ -74,3 +74,4 @@ async def test_all_stores_agree_at_the_end(stack: Stack, open_shop: Shopper) -> 
     result = await settled(stack.settings)
     assert result.findings == []
     assert result.snapshot.orders
+    assert result.snapshot.windows

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from contracts import orders, payments, stock, users
+from contracts import analytics, orders, payments, stock, users
 from corelib.message import Event
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 def events() -> list[type[Event]]:
     """Return every event of the shop, by type."""
-    modules = (orders, payments, stock, users)
+    modules = (analytics, orders, payments, stock, users)
     found = {
         kind
         for module in modules

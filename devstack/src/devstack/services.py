@@ -94,6 +94,9 @@ def analytics(settings: StackSettings) -> Part:
             "SOUK_BIGQUERY_URL": settings.bigquery_url,
             "SOUK_BIGQUERY_PROJECT": PROJECT,
             "SOUK_SPARK_JARS": ",".join(str(connector / jar.file) for jar in jars.read_list(SPARK_JARS)),
+            # Short-lived and on few cores: compile fast rather than well.
+            "SOUK_SPARK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "SPARK_LOCAL_IP": HOST,
             "SOUK_CHECKPOINT_DIR": str(ready.parent / "checkpoints"),
             "SOUK_READY_FILE": str(ready),
         },
@@ -101,6 +104,7 @@ def analytics(settings: StackSettings) -> Part:
         prepare=prepare,
         start_seconds=180,
         grace_seconds=30,
+        supervised=True,
     )
 
 

@@ -31,7 +31,7 @@ class StackSettings(BaseSettings):
 
     home: Path = Field(default_factory=lambda: _checkout() / ".souk")
     cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "souk")
-    analytics: bool = Field(default=False, validation_alias="ANALYTICS")
+    analytics: bool = Field(default=True, validation_alias="ANALYTICS")
 
     gateway_port: int = 8080
     user_port: int = 8081
