@@ -4,8 +4,10 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
+import boto3
 from aiokafka import AIOKafkaProducer
 
+from devstack import mails
 from devstack.parts import aws_emulator, postgres_server
 
 
@@ -40,6 +42,21 @@ async def test_the_aws_emulator_keeps_its_state_over_a_restart(tmp_path: Path) -
             assert answer.status == 200
         async with aws_emulator(tmp_path) as url, session.head(f"{url}/kept") as answer:
             assert answer.status == 200
+
+
+async def test_mails_outlive_the_emulator_that_took_them(tmp_path: Path) -> None:
+    server = aws_emulator(tmp_path)
+    for subject in ("first", "second"):
+        async with server as url:
+            ses = boto3.client("ses", endpoint_url=url, region_name="ap-south-1")
+            ses.verify_email_identity(EmailAddress="shop@example.com")
+            ses.send_email(
+                Source="shop@example.com",
+                Destination={"ToAddresses": ["buyer@example.com"]},
+                Message={"Subject": {"Data": subject}, "Body": {"Text": {"Data": "hello"}}},
+            )
+            subjects = [mail["Subject"] for mail in await mails.sent(server.stack.settings)]
+    assert subjects == ["first", "second"]
 
 
 def test_sparks_connector_is_fetched_whole(spark_jars: str) -> None:

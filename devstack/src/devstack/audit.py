@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from corelib.dynamo.layout import INDEX, out_shards
 from corelib.dynamo.tables import Catalog, Table
 from devstack.aws import credentials
 from devstack.invariants import Entry, Order, Payment, Reservation, Snapshot, Stock, Window, findings
+from devstack.mails import sent
 from devstack.settings import StackSettings
 
 _TABLES = (
@@ -192,18 +193,10 @@ async def _ledger(settings: StackSettings, snapshot: Snapshot) -> None:
 
 
 async def _emails(settings: StackSettings, snapshot: Snapshot) -> None:
-    answer = await _get(f"{settings.aws_endpoint_url}/_ministack/ses/messages")
-    for mail in _mails(answer["messages"]):
+    for mail in await sent(settings):
         words = str(mail.get("Subject", "")).split()
         if words[:2] == ["Your", "order"]:
             snapshot.emails[words[2]] += 1
-
-
-def _mails(messages: Any) -> list[Mapping[str, Any]]:
-    """Return the mails, which the emulator groups by account and region."""
-    if isinstance(messages, list):
-        return [mail for mail in messages if isinstance(mail, Mapping)]
-    return [mail for group in messages.values() for mail in _mails(group)]
 
 
 async def _get(url: str) -> Any:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from devstack import environments
+from devstack.mails import keep
 from devstack.part import Part, http
 from devstack.settings import HOST, StackSettings
 
@@ -22,6 +23,7 @@ def aws(settings: StackSettings) -> Part:
         env=_environment(settings, data),
         ports={"SOUK_AWS_PORT": settings.aws_port},
         prepare=lambda: _prepare(settings, data),
+        farewell=lambda: keep(settings),
         grace_seconds=30,
     )
 

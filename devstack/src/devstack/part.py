@@ -35,6 +35,8 @@ class Part:
     """Fetches, writes configuration, lays out data; runs at once, without waiting for other parts."""
     finish: Step | None = None
     """Runs once it answers; it is ready when this is done."""
+    farewell: Step | None = None
+    """Runs before it is asked to stop: saves what it would lose."""
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 15.0
     start_seconds: float = 60.0

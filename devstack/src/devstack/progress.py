@@ -28,6 +28,10 @@ class Progress:
             self._status.stop()
             self._status = None
 
+    def warn(self, part: str, what: str) -> None:
+        """Show what went wrong without ending the work."""
+        self._console.print(f"  [yellow]![/] {part:<10} {escape(what)}", highlight=False)
+
     def tell(self, part: str, doing: str) -> None:
         """Show what a part is doing."""
         if doing.startswith("ready"):

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
 from rich.console import Console
 from rich.table import Table
 
@@ -185,9 +186,19 @@ class Stack:
         self._stopped.add(name)
         process = self._process(name)
         if process is not None:
+            await self._farewell(part, process)
             await process.stop(part.stop_signal if part else signal.SIGTERM, part.grace_seconds if part else 15.0)
         self._starter.children.pop(name, None)
         self._state.drop(name)
+
+    async def _farewell(self, part: Part | None, process: Process) -> None:
+        if part is None or part.farewell is None or not process.alive():
+            return
+        try:
+            await part.farewell()
+        except (OSError, aiohttp.ClientError) as error:
+            # A part that hangs must still be stopped.
+            self._progress.warn(part.name, f"what it held could not be saved: {error!r}")
 
     async def _restart_the_dead(self) -> None:
         pauses: dict[str, float] = {}
