@@ -76,9 +76,10 @@ class Service:
         self.resources = resources
         self.clock = clock or SystemClock()
         self.health = Health(checks=self._checks(), info=self._info())
-        self.app = application(apis, store, authenticator, body_limit_bytes=settings.body_limit_bytes)
+        served = apis if "http" in self._wanted() else ()
+        self.app = application(served, store, authenticator, body_limit_bytes=settings.body_limit_bytes)
         self.health.add_routes(self.app)
-        openapi.add_routes(self.app, openapi.document(f"svc-{name}", self._info()["version"], apis))
+        openapi.add_routes(self.app, openapi.document(f"svc-{name}", self._info()["version"], served))
         self._require_brokers()
 
     def channels(self) -> list[Channel]:
@@ -132,8 +133,8 @@ class Service:
         runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=self.settings.grace_seconds)
         await runner.setup()
         wanted = self._wanted()
-        if "http" in wanted:
-            await web.TCPSite(runner, self.settings.host, self.settings.port, backlog=1024).start()
+        # Health and metrics answer whatever parts run here; the apis are among the routes if "http" is wanted.
+        await web.TCPSite(runner, self.settings.host, self.settings.port, backlog=1024).start()
         opening = asyncio.create_task(self._open())
         stopping = asyncio.create_task(stop.wait())
         try:

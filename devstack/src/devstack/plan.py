@@ -9,7 +9,7 @@ from devstack.gateway import gateway
 from devstack.kafka import kafka
 from devstack.part import Part
 from devstack.postgres import postgres
-from devstack.services import analytics, notify, order, payment, product, provider, user
+from devstack.services import analytics, notify, order, payment, product, provider, relays, user
 from devstack.settings import StackSettings
 
 Describe = Callable[[StackSettings], Part]
@@ -37,7 +37,7 @@ def plan(settings: StackSettings, only: Collection[str] = (), *, strict: bool = 
     unknown = sorted(set(only) - local.keys())
     if unknown:
         raise DevstackError(f"There is no part {', '.join(unknown)}; the parts are {', '.join(local)}.")
-    parts = []
+    parts = relays(settings) if settings.relays_apart and not only else []
     for name, describe in local.items():
         if describe is None or (only and name not in only):
             continue

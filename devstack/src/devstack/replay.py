@@ -23,6 +23,7 @@ class Progress:
     states: Counter[str] = field(default_factory=Counter)
     place_seconds: list[float] = field(default_factory=list)
     saga_seconds: list[float] = field(default_factory=list)
+    order_ids: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
     placing_ended: float | None = None
 
@@ -89,6 +90,7 @@ class Replayer:
             return
         self.progress.place_seconds.append(time.monotonic() - begun)
         self.progress.placed += 1
+        self.progress.order_ids.add(str(order["order_id"]))
         self.progress.states["pending"] += 1
         self._open[str(order["order_id"])] = (basket.household, begun)
 

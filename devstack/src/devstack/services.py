@@ -1,6 +1,7 @@
 """The shop's own programs: four services, the payment provider, the Lambda's deployment, the Spark job."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from devstack import jars
@@ -39,6 +40,26 @@ def payment(settings: StackSettings) -> Part:
     """Describe svc-payment, which calls the provider and takes its signed webhooks."""
     secret = {"SOUK_PROVIDER_WEBHOOK_SECRET": settings.secrets.webhook_secret()}
     return _service(settings, "payment", {"SOUK_PROVIDER_URL": settings.provider_url, **secret}, after=("provider",))
+
+
+def relays(settings: StackSettings) -> list[Part]:
+    """Describe the services' relays as processes of their own: the same program, told to run that part only."""
+    return [_relay(settings, service(settings)) for service in (user, product, order, payment)]
+
+
+def _relay(settings: StackSettings, service: Part) -> Part:
+    name = f"{service.name}-relay"
+    url = settings.service_url(name)
+    port = settings.service_port(name)
+    return replace(
+        service,
+        name=name,
+        ready=http(f"{url}/readyz"),
+        url=url,
+        env={**service.env, "SOUK_ONLY": "relay", "SOUK_PORT": str(port)},
+        ports={f"SOUK_{name.upper().replace('-', '_')}_PORT": port},
+        after=(service.name,),
+    )
 
 
 def provider(settings: StackSettings) -> Part:
@@ -110,12 +131,13 @@ def analytics(settings: StackSettings) -> Part:
 
 def _service(settings: StackSettings, name: str, env: dict[str, str], *, after: tuple[str, ...] = ()) -> Part:
     url = settings.service_url(name)
+    only = "http,consumer,timers" if settings.relays_apart else ""
     return Part(
         name=name,
         command=(sys.executable, "-m", f"svc_{name}"),
         ready=http(f"{url}/readyz"),
         url=url,
-        env={**_common(settings), "SOUK_PORT": str(settings.service_port(name)), **env},
+        env={**_common(settings), "SOUK_PORT": str(settings.service_port(name)), "SOUK_ONLY": only, **env},
         ports={f"SOUK_{name.upper()}_PORT": settings.service_port(name)},
         after=(*_STORES, *after),
         grace_seconds=25,

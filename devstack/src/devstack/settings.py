@@ -31,6 +31,7 @@ class StackSettings(BaseSettings):
 
     home: Path = Field(default_factory=lambda: _checkout() / ".souk")
     cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "souk")
+    relays_apart: bool = Field(default=False, description="Each service's relay in a process of its own.")
     analytics: bool = Field(default=True, validation_alias="ANALYTICS")
 
     gateway_port: int = 8080
@@ -39,6 +40,10 @@ class StackSettings(BaseSettings):
     order_port: int = 8083
     payment_port: int = 8084
     provider_port: int = 8090
+    user_relay_port: int = 8091
+    product_relay_port: int = 8092
+    order_relay_port: int = 8093
+    payment_relay_port: int = 8094
     postgres_port: int = 55432
     kafka_port: int = 59092
     kafka_controller_port: int = 59093
@@ -104,16 +109,17 @@ class StackSettings(BaseSettings):
         return self.secrets.admin_password()
 
     def service_port(self, service: str) -> int:
-        """Return the port of a service, e.g. "order"."""
-        return int(getattr(self, f"{service}_port"))
+        """Return the port of a service, e.g. "order", or of its relay, "order-relay"."""
+        return int(getattr(self, f"{service.replace('-', '_')}_port"))
 
     def service_url(self, service: str) -> str:
         """Return the address of a service, behind the gateway."""
         return f"http://{HOST}:{self.service_port(service)}"
 
     def metrics_urls(self) -> dict[str, str]:
-        """Return the metrics page of each service by its name."""
-        return {service: f"{self.service_url(service)}/metrics" for service in SERVICES}
+        """Return the metrics page of each service, and of each relay that runs apart, by its name."""
+        relays = [f"{service}-relay" for service in SERVICES] if self.relays_apart else []
+        return {service: f"{self.service_url(service)}/metrics" for service in (*SERVICES, *relays)}
 
 
 def is_free(port: int) -> bool:

@@ -117,6 +117,8 @@ def _mapping(functions: Any, name: str, queue: str) -> None:
             EventSourceArn=queue,
             BatchSize=_BATCH,
             FunctionResponseTypes=["ReportBatchItemFailures"],
+            # The least that Lambda allows: each worker more is a process more on this machine.
+            ScalingConfig={"MaximumConcurrency": 2},
         )
 
 

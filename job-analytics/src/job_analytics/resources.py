@@ -20,9 +20,8 @@ _CHANNELS = (channels.ORDERS, channels.ANALYTICS_RESULTS, channels.ANALYTICS_PAR
 
 def sinks(settings: AnalyticsSettings) -> Sequence[Sink]:
     """Return where results go."""
-    results = f"{settings.kafka_prefix}{channels.ANALYTICS_RESULTS.name}"
     return (
-        Topic(settings.kafka_bootstrap, results),
+        Topic(Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)),
         Bucket(_s3(settings), f"{settings.aws_prefix}{BUCKET}"),
         Table(_bigquery(settings), f"{settings.bigquery_project}.{settings.bigquery_dataset}.{TABLE}"),
     )

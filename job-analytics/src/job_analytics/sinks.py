@@ -1,5 +1,6 @@
 """Where results go: topic, S3 and BigQuery. Spark may repeat a batch after a restart, so each write is an upsert."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +9,13 @@ from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 from google.cloud import bigquery
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
+from contracts import channels
 from contracts.analytics import OrderWindow
-from corelib.message import Envelope
+from corelib.errors import Unavailable
+from corelib.kafka import Kafka
+from corelib.message import Envelope, Record
 
 SOURCE = "souk/analytics"
 BUCKET = "analytics-results"
@@ -49,14 +53,20 @@ class Sink(Protocol):
 class Topic:
     """Writes CloudEvents to Kafka; their id comes from the content, so that a repetition has the same one."""
 
-    bootstrap: str
-    topic: str
+    kafka: Kafka
 
     def write(self, minutes: Sequence[OrderWindow]) -> None:
-        """Send all and wait for the broker."""
-        spark = SparkSession.active()
-        columns = "key STRING, value STRING, headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
-        to_topic(spark.createDataFrame([_row(minute) for minute in minutes], columns), self.bootstrap, self.topic)
+        """Send all and wait for the broker. Raises `Unavailable`."""
+        # Not through Spark: a handful of rows would start Python workers for nothing.
+        asyncio.run(self._send([_record(minute) for minute in minutes]))
+
+    async def _send(self, records: Sequence[Record]) -> None:
+        await self.kafka.open()
+        try:
+            if not all(await self.kafka.send(records)):
+                raise Unavailable(self.kafka.name, "not every result was acknowledged")
+        finally:
+            await self.kafka.close()
 
 
 @dataclass(frozen=True)
@@ -105,13 +115,12 @@ def object_key(minute: OrderWindow) -> str:
     return minute.window_start.astimezone(UTC).strftime("order-windows/date=%Y-%m-%d/%H-%M.json")
 
 
-def _row(minute: OrderWindow) -> tuple[str, str, list[tuple[str, bytearray]]]:
+def _record(minute: OrderWindow) -> Record:
     body = minute.model_dump_json()
     envelope = Envelope(
         id=uuid5(NAMESPACE_URL, body), type=minute.type, source=SOURCE, time=datetime.now(UTC), key=minute.key
     )
-    headers = envelope.record("", b"").headers
-    return minute.key, body, [(name, bytearray(value.encode())) for name, value in headers]
+    return envelope.record(channels.ANALYTICS_RESULTS.name, body.encode())
 
 
 def _parameters(minute: OrderWindow) -> list[bigquery.ScalarQueryParameter]:
