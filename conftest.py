@@ -9,7 +9,7 @@ import bench  # noqa: F401 -- see above
 import contracts  # noqa: F401 -- see above
 import corelib  # noqa: F401 -- see above
 import devstack  # noqa: F401 -- see above
-from devstack.parts import Server, aws_emulator, kafka_server, postgres_server
+from devstack.parts import Server, aws_emulator, bigquery_emulator, kafka_server, postgres_server
 from devstack.parts import spark_jars as connector_jars
 
 # Visibly false, as devstack gives them to the services; boto wants some even for an emulator.
@@ -38,6 +38,11 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _given_or_started("SOUK_TEST_AWS_ENDPOINT_URL", aws_emulator(tmp_path_factory.mktemp("aws")))
+
+
+@pytest.fixture(scope="session")
+def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    yield from _given_or_started("SOUK_TEST_BIGQUERY_URL", bigquery_emulator(tmp_path_factory.mktemp("bigquery")))
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,12 @@ def aws_emulator(folder: Path, port: int | None = None) -> Server:
     return Server("aws", settings, lambda used: used.aws_endpoint_url)
 
 
+def bigquery_emulator(folder: Path, port: int | None = None) -> Server:
+    """Return a BigQuery emulator with its data in `folder`; `with` gives its URL."""
+    settings = _alone(folder, bigquery_port=port)
+    return Server("bigquery", settings, lambda used: used.bigquery_url)
+
+
 def spark_jars() -> str:
     """Return the files of Spark's connector to Kafka, as `spark.jars` wants them."""
     folder = _in_thread(jars.fetch("spark", SPARK_JARS, StackSettings().cache))

@@ -23,14 +23,19 @@ def sinks(settings: AnalyticsSettings) -> Sequence[Sink]:
     return (
         Topic(Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)),
         Bucket(_s3(settings), f"{settings.aws_prefix}{BUCKET}"),
-        Table(_bigquery(settings), f"{settings.bigquery_project}.{settings.bigquery_dataset}.{TABLE}"),
+        Table(bigquery_client(settings), table_name(settings)),
     )
+
+
+def table_name(settings: AnalyticsSettings) -> str:
+    """Return project.dataset.table of the results."""
+    return f"{settings.bigquery_project}.{settings.bigquery_dataset}.{TABLE}"
 
 
 def provision(settings: AnalyticsSettings) -> None:
     """Create what is missing; idempotent."""
     asyncio.run(_provision_aws_and_kafka(settings))
-    client = _bigquery(settings)
+    client = bigquery_client(settings)
     dataset = bigquery.Dataset(f"{settings.bigquery_project}.{settings.bigquery_dataset}")
     client.create_dataset(dataset, exists_ok=True)
     table = bigquery.Table(dataset.table(TABLE), schema=SCHEMA)
@@ -58,7 +63,8 @@ def _s3(settings: AnalyticsSettings) -> Any:
     )
 
 
-def _bigquery(settings: AnalyticsSettings) -> bigquery.Client:
+def bigquery_client(settings: AnalyticsSettings) -> bigquery.Client:
+    """Return a client of Google's BigQuery, or of the emulator that the settings name."""
     if not settings.bigquery_url:
         return bigquery.Client(project=settings.bigquery_project)
     return bigquery.Client(
