@@ -27,6 +27,7 @@ class ServiceSettings(BaseSettings):
     provision: bool = Field(default=False, description="Create missing tables, topics, queues and buckets at start.")
     grace_seconds: float = Field(default=20.0, gt=0, description="Time to drain after SIGTERM.")
     only: str = Field(default="", description="Parts to run: http,consumer,relay,timers; empty is all.")
+    consumer_concurrency: int = Field(default=64, gt=0, description="Keys that are handled at the same time.")
     body_limit_bytes: int = Field(default=262_144, gt=0)
     postgres_dsn: str = "postgresql://souk@127.0.0.1:55432/postgres"
     kafka_bootstrap: str = "127.0.0.1:59092"

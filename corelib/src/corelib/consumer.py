@@ -17,6 +17,7 @@ from corelib.mailbox import Mailboxes
 from corelib.message import Envelope, Event, Record, parse
 from corelib.metrics import CONSUMER_LAG, EVENT_AGE, HANDLE_SECONDS, HANDLED, PARKED
 from corelib.once import run_once
+from corelib.retry import retried
 from corelib.store import Parked, Store
 from corelib.tracing import event_span
 from corelib.transaction import Mark, Transaction
@@ -130,11 +131,13 @@ class Consumer:
             attempts += 1
             return isinstance(error, Exception) and not isinstance(error, Malformed) and attempts < route.attempts
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(mendable), wait=_WAITS, before_sleep=_say_retry(route), reraise=True
-        )
+        def retrying() -> AsyncRetrying:
+            return AsyncRetrying(
+                retry=retry_if_exception(mendable), wait=_WAITS, before_sleep=_say_retry(route), reraise=True
+            )
+
         try:
-            await retrying(self._attempt, route, envelope, record)
+            await retried(retrying, self._attempt, route, envelope, record)
         except Exception:
             HANDLED.labels(route.name, "parked").inc()
             log.exception("event parked with its key", handler=route.name)

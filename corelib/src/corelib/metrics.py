@@ -20,5 +20,7 @@ PARKED = Counter("events_parked_total", "Records parked.", ("handler",))
 CONSUMER_LAG = Gauge("consumer_lag_records", "Records that wait on the broker.", ("channel",))
 MAILBOXES = Gauge("actor_mailboxes", "Keys with work in hand.")
 
+DYNAMODB_CALLS = Counter("dynamodb_calls_total", "Calls to DynamoDB, repetitions among them.", ("operation",))
+
 TIMERS_FIRED = Counter("timers_fired_total", "Timers moved into the outbox.")
 RESTARTS = Counter("part_restarts_total", "Restarts by the supervisor.", ("part",))

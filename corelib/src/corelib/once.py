@@ -6,6 +6,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from corelib.errors import Conflict, Duplicate
+from corelib.retry import retried
 from corelib.store import Store
 from corelib.transaction import Mark, Transaction
 
@@ -25,14 +26,17 @@ async def run_once(
     Raises `Duplicate` when the mark was committed before, also where a repetition made `work` itself fail; `Conflict`
     when every attempt lost against another transaction; whatever else `work` or the store raises.
     """
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Conflict),
-        wait=wait_random_exponential(multiplier=0.01, max=1.0),
-        stop=stop_after_attempt(attempts),
-        reraise=True,
-    )
+
+    def retrying() -> AsyncRetrying:
+        return AsyncRetrying(
+            retry=retry_if_exception_type(Conflict),
+            wait=wait_random_exponential(multiplier=0.01, max=1.0),
+            stop=stop_after_attempt(attempts),
+            reraise=True,
+        )
+
     try:
-        return await retrying(_attempt, store, work, mark, traceparent)
+        return await retried(retrying, _attempt, store, work, mark, traceparent)
     except Duplicate:
         raise
     except Exception:

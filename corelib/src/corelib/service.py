@@ -208,7 +208,13 @@ class Service:
     def _consumer(self) -> Consumer:
         taken = sorted(self._consumed(), key=lambda channel: channel.name)
         broker: Broker = self.brokers[Transport.KAFKA]  # type: ignore[assignment]  # Kafka's can be subscribed to
-        return Consumer(lambda: broker.subscribe(self.name, taken), self.routes, self.store, clock=self.clock)
+        return Consumer(
+            lambda: broker.subscribe(self.name, taken),
+            self.routes,
+            self.store,
+            clock=self.clock,
+            concurrency=self.settings.consumer_concurrency,
+        )
 
     def _wanted(self) -> frozenset[str]:
         return frozenset(filter(None, self.settings.only.split(","))) or frozenset(PARTS)

@@ -150,6 +150,8 @@ def _common(settings: StackSettings) -> dict[str, str]:
         "SOUK_HOST": HOST,
         "SOUK_LOG_FORMAT": "json",
         "SOUK_PROVISION": "true",
+        # Stores on the same machine answer in a millisecond: more at a time would only crowd out requests.
+        "SOUK_CONSUMER_CONCURRENCY": "8",
         "SOUK_POSTGRES_DSN": settings.postgres_dsn,
         "SOUK_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "SOUK_AWS_ENDPOINT_URL": settings.aws_endpoint_url,

@@ -43,9 +43,14 @@ class Dynamo(Documents):
         self._wakes: list[EventWake] = []
         self._opened: Origin | None = None
 
+    @property
+    def tables(self) -> Sequence[Table]:
+        """Every table the service needs: its own, and corelib's beside them."""
+        return (self._system, *self._catalog.tables.values())
+
     async def provision(self) -> None:
         """Create or upgrade the system table and the declared ones; idempotent."""
-        for table in (self._system, *self._catalog.tables.values()):
+        for table in self.tables:
             await provision(self._client, table)
 
     async def open(self, origin: Origin) -> None:

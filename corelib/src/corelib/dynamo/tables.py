@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -41,6 +41,10 @@ class Table:
     def keys(self) -> tuple[str, ...]:
         """The names of its key attributes."""
         return (self.key,) if self.sort is None else (self.key, self.sort)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as data, for whoever creates it elsewhere."""
+        return asdict(self)
 
     def key_of(self, item: Mapping[str, Any]) -> Item:
         """Return only the key attributes of an item. Raises `KeyError` where one is missing."""
