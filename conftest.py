@@ -1,8 +1,14 @@
 """Fixtures for every room. The packages are imported first: their folders carry the same names as they do."""
 
+import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
 import bench  # noqa: F401 -- see above
@@ -28,6 +34,34 @@ def _given_or_started(variable: str, server: Server) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _given_or_started("SOUK_TEST_POSTGRES_DSN", postgres_server(tmp_path_factory.mktemp("postgres")))
+
+
+@pytest.fixture(scope="module")
+def database(postgres_dsn: str) -> str:
+    """The DSN of a fresh database."""
+    name = f"t{uuid4().hex[:12]}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres_dsn)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:  # the test's own thread may have a loop at work
+        thread.submit(lambda: asyncio.run(create())).result()
+    return urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture(scope="module")
+def surroundings(database: str, aws_endpoint: str) -> dict[str, Any]:
+    """Settings of a service on real stores that nobody else uses; Kafka only where a test asks for it."""
+    name = uuid4().hex[:12]
+    return {
+        "postgres_dsn": database,
+        "aws_endpoint_url": aws_endpoint,
+        "aws_prefix": f"t{name}-",
+        "kafka_prefix": f"t{name}-",
+        "provision": True,
+    }
 
 
 @pytest.fixture(scope="session")

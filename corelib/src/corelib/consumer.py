@@ -9,18 +9,17 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from corelib.actor import Effect, Route
+from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
-from corelib.errors import Conflict, Duplicate, Malformed, Unavailable
+from corelib.errors import Conflict, Malformed, Unavailable
+from corelib.handling import handle
 from corelib.mailbox import Mailboxes
-from corelib.message import Envelope, Event, Record, parse
+from corelib.message import Envelope, Record, parse
 from corelib.metrics import CONSUMER_LAG, EVENT_AGE, HANDLE_SECONDS, HANDLED, PARKED
-from corelib.once import run_once
 from corelib.retry import retried
 from corelib.store import Parked, Store
 from corelib.tracing import event_span
-from corelib.transaction import Mark, Transaction
 
 MALFORMED = "(malformed)"
 _LAG_SECONDS = 5.0
@@ -92,7 +91,7 @@ class Consumer:
         envelope = Envelope.of(parked.record)
         route = next(r for r in self._routes[envelope.type] if r.name == parked.handler)
         try:
-            await self._handle(route, envelope, parse(parked.record, route.event))
+            await handle(self._store, route, envelope, parse(parked.record, route.event))
         except Exception:
             log.exception("a parked record failed again", handler=parked.handler, event_id=str(envelope.id))
             return False
@@ -146,38 +145,10 @@ class Consumer:
     async def _attempt(self, route: Route, envelope: Envelope, record: Record) -> None:
         began = time.perf_counter()
         with event_span(route.name, envelope):
-            outcome = await self._handle(route, envelope, parse(record, route.event))
+            outcome = await handle(self._store, route, envelope, parse(record, route.event))
         HANDLE_SECONDS.labels(route.name).observe(time.perf_counter() - began)
         HANDLED.labels(route.name, outcome).inc()
         EVENT_AGE.labels(route.name).observe(max(0.0, (self._clock.now() - envelope.time).total_seconds()))
-
-    async def _handle(self, route: Route, envelope: Envelope, event: Event) -> str:
-        mark = Mark(route.name, str(envelope.id))
-        try:
-            if route.is_effect:
-                return await self._effect(route, envelope, event, mark)
-
-            async def receive(tx: Transaction) -> None:
-                await route.call(event, tx)
-
-            await run_once(self._store, receive, mark=mark, traceparent=envelope.traceparent)
-        except Duplicate:
-            return "duplicate"
-        return "done"
-
-    async def _effect(self, route: Route, envelope: Envelope, event: Event, mark: Mark) -> str:
-        done, _ = await self._store.recall(mark)
-        if done:
-            return "duplicate"
-        async with asyncio.timeout(route.deadline.total_seconds()):
-            outcome = await route.call(event, Effect(str(envelope.id), route.deadline, 1, envelope))
-
-        async def publish(tx: Transaction) -> None:
-            if outcome is not None:
-                tx.publish(outcome)
-
-        await run_once(self._store, publish, mark=mark, traceparent=envelope.traceparent)
-        return "done"
 
     async def _park(self, handler: str, record: Record, reason: str, *, attempts: int) -> None:
         """Park for good: until this is committed the record is not done."""

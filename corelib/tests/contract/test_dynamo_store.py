@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import NoReturn
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from botocore.awsrequest import AWSRequest
 
 from corelib.aws import Aws
 from corelib.clock import ManualClock
-from corelib.dynamo import wire
 from corelib.dynamo.items import pack, unpack
 from corelib.dynamo.layout import Entry
 from corelib.dynamo.outbox import Outbox
@@ -502,25 +499,3 @@ async def test_a_database_without_tables_is_unavailable(aws_endpoint: str) -> No
     store = Dynamo("shop", Aws(endpoint_url=aws_endpoint, prefix=prefix))
     with pytest.raises(Unavailable):
         await store.open(Origin("shop", ManualClock(), frozenset()))
-
-
-async def test_requests_are_signed_as_botocore_signs_them() -> None:
-    aws = Aws(access_key_id="AKIDEXAMPLE", secret_access_key="secret")
-    client = await aws.client("dynamodb")
-    theirs: dict[str, str] = {}
-
-    def before_send(request: AWSRequest, **_: object) -> NoReturn:
-        for name, value in request.headers.items():
-            theirs[name] = value.decode() if isinstance(value, bytes) else value
-        raise InterruptedError
-
-    client.meta.events.register("before-send.dynamodb", before_send)
-    async with wire.opened(aws) as own:
-        for _ in range(10):  # until both fall into one second
-            ours = await own._signed("ListTables", b'{"Limit": 1}')
-            with pytest.raises(InterruptedError):
-                await client.list_tables(Limit=1)
-            if ours["X-Amz-Date"] == theirs["X-Amz-Date"]:
-                break
-    await aws.close()
-    assert ours.items() <= theirs.items()

@@ -11,7 +11,7 @@ from contracts.orders import (
 )
 from corelib.auth import Authenticator, PublishedKeys
 from corelib.aws import Bucket
-from corelib.clock import SystemClock
+from corelib.clock import Clock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.kafka import Kafka
 from corelib.service import Service
@@ -22,9 +22,9 @@ from svc_order.settings import OrderSettings
 from svc_order.store import TABLES, Carts, Orders, Prices
 
 
-def build(settings: OrderSettings) -> Service:
-    """Return the service."""
-    clock = SystemClock()
+def build(settings: OrderSettings, *, clock: Clock | None = None) -> Service:
+    """Return the service; tests give it a clock of their own."""
+    clock = clock or SystemClock()
     aws = settings.aws()
     db = Dynamo("order", aws, tables=TABLES)
     orders = Orders(db)

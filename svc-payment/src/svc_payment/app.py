@@ -12,7 +12,7 @@ from contracts.payments import (
     RefundSettled,
 )
 from corelib.auth import Authenticator, PublishedKeys
-from corelib.clock import SystemClock
+from corelib.clock import Clock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.http_client import HttpClient
 from corelib.kafka import Kafka
@@ -23,9 +23,9 @@ from svc_payment.settings import PaymentSettings
 from svc_payment.store import PAYMENTS, Payments
 
 
-def build(settings: PaymentSettings) -> Service:
-    """Return the service."""
-    clock = SystemClock()
+def build(settings: PaymentSettings, *, clock: Clock | None = None) -> Service:
+    """Return the service; tests give it a clock of their own."""
+    clock = clock or SystemClock()
     db = Dynamo("payment", settings.aws(), tables=(PAYMENTS,))
     payments = Payments(db)
     provider = HttpClient(

@@ -10,7 +10,7 @@ from contracts.stock import (
 )
 from corelib.auth import Authenticator, PublishedKeys
 from corelib.aws import Bucket
-from corelib.clock import SystemClock
+from corelib.clock import Clock, SystemClock
 from corelib.kafka import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
@@ -20,9 +20,9 @@ from svc_product.settings import ProductSettings
 from svc_product.store import MIGRATIONS, Catalogue, Stock
 
 
-def build(settings: ProductSettings) -> Service:
-    """Return the service."""
-    clock = SystemClock()
+def build(settings: ProductSettings, *, clock: Clock | None = None) -> Service:
+    """Return the service; tests give it a clock of their own."""
+    clock = clock or SystemClock()
     db = Postgres(settings.postgres_dsn, schema="products", migrations=MIGRATIONS)
     images = Bucket(settings.aws(), "product-images")
     keys = PublishedKeys(settings.jwks_url)

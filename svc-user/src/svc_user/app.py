@@ -2,7 +2,7 @@
 
 from contracts.users import UserProfileChanged, UserRegistered
 from corelib.auth import Authenticator, FixedKeys
-from corelib.clock import SystemClock
+from corelib.clock import Clock, SystemClock
 from corelib.kafka import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
@@ -14,9 +14,9 @@ from svc_user.signing import signer
 from svc_user.store import MIGRATIONS, Accounts, Sessions
 
 
-def build(settings: UserSettings) -> Service:
-    """Return the service."""
-    clock = SystemClock()
+def build(settings: UserSettings, *, clock: Clock | None = None) -> Service:
+    """Return the service; tests give it a clock of their own."""
+    clock = clock or SystemClock()
     db = Postgres(settings.postgres_dsn, schema="users", migrations=MIGRATIONS)
     accounts = Accounts(db)
     sessions = Sessions(settings.aws())
