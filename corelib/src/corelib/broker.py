@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from corelib.message import Channel, Record
 
@@ -13,6 +13,19 @@ class Delivery:
 
     record: Record
     position: object
+
+
+class Outgoing(NamedTuple):
+    """A record as an outbox's rows hold it; a row of a database driver with these columns first will do as well.
+
+    `hash` is the key's murmur2, by which Kafka's clients choose a partition; `headers` are packed (`corelib.headers`).
+    """
+
+    channel: str
+    key: str
+    hash: int
+    headers: bytes
+    payload: bytes
 
 
 class Publisher(Protocol):

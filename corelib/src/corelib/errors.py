@@ -60,5 +60,9 @@ class LeaseLost(CorelibError):
     """Raised when a lease passed to another holder; whoever sees it must stop at once."""
 
 
+class EraChanged(CorelibError):
+    """Raised when a database was restored, so that an outbox's position no longer means anything."""
+
+
 class SettingsError(CorelibError):
     """Raised when a setting is missing or wrong; the message names variable, value given and what is allowed."""

@@ -70,5 +70,3 @@ class _Reader:
 
 def _length(raw: bytes) -> bytes:
     return SMALL[len(raw)] if len(raw) < len(SMALL) else varint(len(raw))
-
-

@@ -7,13 +7,15 @@ from itertools import islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.partitioner import murmur2
 
 from corelib.broker import Subscription
 from corelib.errors import Unavailable
+from corelib.kafka_log import KafkaLog
 from corelib.kafka_subscription import KafkaSubscription
+from corelib.kafka_topics import new_topic
 from corelib.message import Channel, Record
 
 _BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
@@ -73,11 +75,10 @@ class Kafka:
         """Create missing topics; those that exist are left as they are."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         topics = [
-            NewTopic(
-                name=self.topic(channel.name),
-                num_partitions=channel.partitions,
-                replication_factor=1,
-                topic_configs={"cleanup.policy": "compact"} if channel.compacted else {},
+            new_topic(
+                self.topic(channel.name),
+                channel.partitions,
+                **({"cleanup.policy": "compact"} if channel.compacted else {}),
             )
             for channel in channels
         ]
@@ -100,6 +101,10 @@ class Kafka:
         return KafkaSubscription(
             self._bootstrap, f"{self._prefix}{group}", topics, session_seconds=self._session_seconds
         )
+
+    def log(self, name: str, *, exactly_once: bool = True) -> KafkaLog:
+        """Return a producer for one outbox that is a log; `name` is unique to it."""
+        return KafkaLog(self._bootstrap, name, prefix=self._prefix, exactly_once=exactly_once)
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""

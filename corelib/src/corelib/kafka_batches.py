@@ -1,7 +1,7 @@
 """Record batches of Kafka (record format v2), put together from an outbox's rows without an object per record.
 
-aiokafka's builder takes 3 µs for a record with seven headers; joining what the commit has already encoded takes 1.
-The producer numbers the batch and sends it as it would its own (`record_count`, `closed`, `_set_producer_state`, `_build`).
+aiokafka's builder wants each header by itself; joining what the commit has already encoded takes a third of its time.
+The producer numbers such a batch and sends it as it would its own.
 """
 
 import struct
@@ -58,8 +58,8 @@ def encode(rows: Sequence[Outgoing], limit: int, *, transactional: bool) -> list
     batches: list[EncodedBatch] = []
     records: list[bytes] = []
     size, small = _HEADER.size, SMALL
-    for _, key_text, _, headers, payload in rows:
-        key = key_text.encode()
+    for row in rows:  # by index: a driver's row has columns behind these
+        key, headers, payload = row[1].encode(), row[3], row[4]
         room = len(key) + len(headers) + len(payload) + _OVERHEAD
         if size + room > limit and records:
             batches.append(EncodedBatch(records, transactional=transactional))

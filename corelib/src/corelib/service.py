@@ -21,8 +21,11 @@ from corelib.consumer import Consumer
 from corelib.errors import Unavailable
 from corelib.health import Check, Health
 from corelib.http import application
+from corelib.kafka import Kafka
+from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Transport
 from corelib.part import Part
+from corelib.postgres.store import Postgres
 from corelib.relay import Relay
 from corelib.store import Store
 from corelib.supervisor import Supervisor
@@ -190,6 +193,7 @@ class Service:
         parts: list[Part] = []
         if "relay" in wanted:
             parts += self._relays()
+            parts += getattr(self.store, "parts", list)()
         if "timers" in wanted:
             parts.append(Timers(self.store))
         if "consumer" in wanted and self.routes:
@@ -201,9 +205,15 @@ class Service:
         for transport, broker in self.brokers.items():
             channels = frozenset(c.name for c in channels_of(self.publishes) if c.transport == transport)
             if channels:
-                reader = self.store.outbox(transport, channels)
-                relays.append(Relay(transport, reader, broker, self.store.committed()))
+                relays.append(self._relay(transport, channels, broker))
         return relays
+
+    def _relay(self, transport: str, channels: frozenset[str], broker: Publisher) -> Part:
+        wake = self.store.committed()
+        if isinstance(broker, Kafka) and isinstance(self.store, Postgres):
+            # Two logs: the position goes along with the records, in one transaction of the broker.
+            return LogRelay(self.store.log(transport, channels), broker.log(f"{self.name}-outbox"), wake)
+        return Relay(transport, self.store.outbox(transport, channels), broker, wake)
 
     def _consumer(self) -> Consumer:
         taken = sorted(self._consumed(), key=lambda channel: channel.name)

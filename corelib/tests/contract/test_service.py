@@ -129,7 +129,7 @@ async def test_a_request_is_answered_once_per_key(service: Running) -> None:
     assert first[1] == again[1]
     assert again[2]["Idempotency-Replayed"] == "true"
     assert await api.store.pool.fetchval("SELECT count(*) FROM note") == 1
-    assert await api.store.pool.fetchval("SELECT count(*) FROM outbox") == 1
+    assert await api.store.pool.fetchval("SELECT count(*) FROM outbox_0") == 1
 
 
 async def test_a_key_with_another_body_is_refused(service: Running) -> None:

@@ -19,6 +19,7 @@ from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.layout import INDEX, out_shards
 from corelib.dynamo.tables import Catalog, Table
+from corelib.postgres.queries import SLOTS
 from devstack.aws import credentials
 from devstack.invariants import Entry, Order, Payment, Reservation, Snapshot, Stock, Window, findings
 from devstack.mails import sent
@@ -32,12 +33,13 @@ _TABLES = (
     Table("payment-messaging", key="pk", sort="sk"),
 )
 
-# -- count_waiting -- records behind the cursor of their relay.
-_WAITING = """
-SELECT count(*) FROM {schema}.outbox o, {schema}.outbox_cursor c
-WHERE (o.xid >= pg_snapshot_xmax(c.done) OR o.xid = ANY(ARRAY(SELECT pg_snapshot_xip(c.done))))
-  AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(o.xid, c.tick) AND o.id <= c.tick_id)
+# -- count_waiting -- records that the cursor of their relay does not cover.
+_WAITING_IN_SLOT = """
+(SELECT count(*) FROM {{schema}}.outbox_{slot} o, {{schema}}.outbox_cursor c
+ WHERE (o.xid >= pg_snapshot_xmax(c.done) OR o.xid = ANY(ARRAY(SELECT pg_snapshot_xip(c.done))))
+   AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(o.xid, c.tick) AND o.id <= c.tick_id))
 """
+_WAITING = "SELECT " + " + ".join(_WAITING_IN_SLOT.format(slot=slot) for slot in SLOTS)
 _PARKED = "SELECT handler, key, left(reason, 200) AS reason FROM {schema}.parked ORDER BY id"
 
 

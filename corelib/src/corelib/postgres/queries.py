@@ -1,25 +1,49 @@
 """The SQL of the PostgreSQL store: every statement has its home and name here."""
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS outbox (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+SLOTS = (0, 1, 2)
+"""The tables of the ring: the one written to, and two that keep what was sent until the ring comes round."""
+
+# xid stands before id: a row's transaction has its number before the row has one, on which `done_floor` relies.
+# No vacuum: rows are never updated or deleted, and TRUNCATE leaves nothing behind.
+_SLOT = """
+CREATE TABLE IF NOT EXISTS outbox_{slot} (
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id bigint NOT NULL DEFAULT nextval('outbox_id'),
+    hash int NOT NULL,
     channel text NOT NULL,
     key text NOT NULL,
-    headers json NOT NULL,
+    headers bytea NOT NULL,
     payload bytea NOT NULL,
     written timestamptz NOT NULL DEFAULT clock_timestamp()
-);
-CREATE INDEX IF NOT EXISTS outbox_xid ON outbox (xid);
+) WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+CREATE INDEX IF NOT EXISTS outbox_{slot}_id ON outbox_{slot} (id);
+CREATE INDEX IF NOT EXISTS outbox_{slot}_xid ON outbox_{slot} (xid);
+"""
+
+OUTBOX_SCHEMA = "CREATE SEQUENCE IF NOT EXISTS outbox_id;" + "".join(_SLOT.format(slot=slot) for slot in SLOTS)
+
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox_cursor (
     relay text PRIMARY KEY,
     done pg_snapshot NOT NULL,
+    done_floor bigint NOT NULL DEFAULT 0,
+    done_next bigint NOT NULL DEFAULT 1,
     tick pg_snapshot,
+    tick_floor bigint,
+    tick_next bigint,
+    tick_number bigint NOT NULL DEFAULT 0,
     tick_id bigint NOT NULL DEFAULT 0,
+    database text NOT NULL,
     holder text,
     fence bigint NOT NULL DEFAULT 0,
     lease_until timestamptz NOT NULL DEFAULT '-infinity'
 );
+CREATE TABLE IF NOT EXISTS outbox_ring (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    slot smallint NOT NULL DEFAULT 0,
+    turned timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+INSERT INTO outbox_ring DEFAULT VALUES ON CONFLICT DO NOTHING;
 CREATE TABLE IF NOT EXISTS mark (
     scope text NOT NULL,
     id text NOT NULL,
@@ -55,12 +79,17 @@ CREATE TABLE IF NOT EXISTS parked (
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
 
 # -- write_events -- all of a transaction's events in one statement, just before COMMIT; the order of ids is theirs.
-WRITE_EVENTS = """
-INSERT INTO outbox (channel, key, headers, payload)
-SELECT channel, key, headers, payload
-FROM unnest($1::text[], $2::text[], $3::json[], $4::bytea[]) WITH ORDINALITY AS e (channel, key, headers, payload, n)
+_WRITE_EVENTS = """
+INSERT INTO outbox_{slot} (hash, channel, key, headers, payload)
+SELECT hash, channel, key, headers, payload
+FROM unnest($1::int[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
+     WITH ORDINALITY AS e (hash, channel, key, headers, payload, n)
 ORDER BY n
 """
+WRITE_EVENTS = {slot: _WRITE_EVENTS.format(slot=slot) for slot in SLOTS}
+
+# -- current_slot --
+CURRENT_SLOT = "SELECT slot FROM outbox_ring"
 
 # -- write_mark -- no row back means that the work was done before.
 WRITE_MARK = """
@@ -84,50 +113,109 @@ DELETE FROM timer WHERE id IN (
 ) RETURNING due, channels, keys, headers, payloads
 """
 
+# -- lock_ring -- one turns at a time, and not before it is due.
+LOCK_RING = "SELECT slot FROM outbox_ring WHERE turned < clock_timestamp() - $1::interval FOR UPDATE SKIP LOCKED"
+
+# -- lock_slot -- never waits: behind a waiting exclusive lock every writer would queue.
+LOCK_SLOT = {slot: f"LOCK TABLE outbox_{slot} IN ACCESS EXCLUSIVE MODE NOWAIT" for slot in SLOTS}
+
+# -- slot_is_needed -- whether a row is too young to go, or a relay may still have to read it.
+_SLOT_IS_NEEDED = """
+SELECT EXISTS (SELECT 1 FROM outbox_{slot} WHERE id = (SELECT max(id) FROM outbox_{slot})
+               AND written > clock_timestamp() - $1::interval)
+    OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c
+               WHERE xid >= pg_snapshot_xmin(c.done))
+"""
+SLOT_IS_NEEDED = {slot: _SLOT_IS_NEEDED.format(slot=slot) for slot in SLOTS}
+
+# -- truncate_slot -- leaves no dead rows behind, however many there were.
+TRUNCATE_SLOT = {slot: f"TRUNCATE outbox_{slot}" for slot in SLOTS}
+
+# -- set_slot --
+SET_SLOT = "UPDATE outbox_ring SET slot = $1, turned = clock_timestamp()"
+
 # -- new_cursor -- a new relay starts at the beginning: what was written before it existed is delivered too.
-NEW_CURSOR = "INSERT INTO outbox_cursor (relay, done) VALUES ($1, '1:1:') ON CONFLICT DO NOTHING"
+NEW_CURSOR = """
+INSERT INTO outbox_cursor (relay, done, database)
+SELECT $1, '1:1:', system_identifier::text FROM pg_control_system() ON CONFLICT DO NOTHING
+"""
 
 # -- take_lease -- renews one's own, takes one that ran out; the fence counts the holders.
 TAKE_LEASE = """
 UPDATE outbox_cursor
 SET holder = $2, lease_until = now() + $3, fence = CASE WHEN holder = $2 THEN fence ELSE fence + 1 END
 WHERE relay = $1 AND (holder = $2 OR holder IS NULL OR lease_until < now())
-RETURNING fence, done::text, tick::text, tick_id
+RETURNING fence, done, done_floor, done_next, tick, tick_floor, tick_next, tick_number, tick_id, database
 """
 
 # -- release_lease --
 RELEASE_LEASE = "UPDATE outbox_cursor SET holder = NULL, lease_until = '-infinity' WHERE relay = $1 AND fence = $2"
 
-# -- take_tick --
-TAKE_TICK = "SELECT pg_current_snapshot()::text"
+# -- where_are_we -- of a restored database the identifier differs, or its transactions count from further back.
+WHERE_ARE_WE = """
+SELECT system_identifier::text AS database, pg_snapshot_xmax(pg_current_snapshot())::text AS now
+FROM pg_control_system()
+"""
+
+# -- take_floor -- the last id given to anyone, committed or not.
+TAKE_FLOOR = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_id"
+
+# -- take_tick -- a snapshot's xmax is one above the last *completed* transaction: some from there on may be under way.
+# `next`, a number taken after the snapshot, tells them from those that began later.
+TAKE_TICK = "SELECT pg_current_snapshot() AS snapshot, pg_current_xact_id()::text AS next"
 
 # -- read_tick -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids commit out
-# of order, and nothing waits for a transaction that is still open, here or in another database.
-READ_TICK = """
-SELECT id, channel, key, headers, payload, written FROM outbox
-WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-       OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
-  AND pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
-  AND id > $3 AND channel = ANY($4::text[])
-ORDER BY id LIMIT $5
+# of order, and nothing waits for a transaction that is still open, here or in another database. Transactions that
+# began after the last snapshot (`next` and above) have ids above its floor, so that a backlog of any size is read from
+# an index, in pages.
+_YOUNG = """
+(SELECT channel, key, hash, headers, payload, id, written FROM outbox_{slot}
+ WHERE id > $3 AND id > $4 AND xid >= $7::text::xid8 AND pg_visible_in_snapshot(xid, $2) AND channel = ANY($5)
+ ORDER BY id LIMIT $6)
 """
+# The few that were under way at the last snapshot may have any id.
+_LATE = """
+(SELECT channel, key, hash, headers, payload, id, written FROM outbox_{slot}
+ WHERE (xid = ANY(ARRAY(SELECT pg_snapshot_xip($1))) OR (xid >= pg_snapshot_xmax($1) AND xid < $7::text::xid8))
+   AND id > $3 AND pg_visible_in_snapshot(xid, $2) AND channel = ANY($5)
+ ORDER BY id LIMIT $6)
+"""
+
+
+def _read(*parts: str) -> str:
+    union = "UNION ALL".join(part.format(slot=slot) for part in parts for slot in SLOTS)
+    typed = "SELECT $1::pg_snapshot, $2::pg_snapshot, $3::bigint, $4::bigint, $5::text[], $6::int, $7::text"
+    return f"WITH given AS ({typed}) SELECT * FROM ({union}) records ORDER BY id LIMIT $6"  # noqa: S608 -- our own names
+
+
+READ_YOUNG = _read(_YOUNG)
+READ_TICK = _read(_YOUNG, _LATE)
 
 # -- move_cursor -- the fence in the condition: a relay that lost its lease moves nothing.
 MOVE_CURSOR = """
-UPDATE outbox_cursor SET done = $3::text::pg_snapshot, tick = $4::text::pg_snapshot, tick_id = $5
+UPDATE outbox_cursor SET done = $3, done_floor = $4, done_next = $5, tick = $6, tick_floor = $7, tick_next = $8,
+    tick_number = $9, tick_id = $10
 WHERE relay = $1 AND fence = $2
 """
 
 # -- outbox_lag --
 OUTBOX_LAG = """
+WITH cursor AS (SELECT * FROM outbox_cursor WHERE relay = $1)
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written)), 0)::float8 FROM (
-    SELECT written FROM outbox
-    WHERE (xid >= pg_snapshot_xmax($1::text::pg_snapshot)
-       OR xid = ANY(ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot))))
-      AND id > $2 AND channel = ANY($3::text[])
-    ORDER BY id LIMIT 1
+    {union}
 ) oldest
 """
+_OLDEST = """(SELECT written FROM outbox_{slot}, cursor c
+     WHERE id > c.done_floor AND xid >= c.done_next::text::xid8 AND channel = ANY($2)
+       AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id)
+     ORDER BY id LIMIT 1)
+    UNION ALL
+    (SELECT written FROM outbox_{slot}, cursor c
+     WHERE (xid = ANY(ARRAY(SELECT pg_snapshot_xip(c.done)))
+            OR (xid >= pg_snapshot_xmax(c.done) AND xid < c.done_next::text::xid8)) AND channel = ANY($2)
+       AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id)
+     ORDER BY id LIMIT 1)"""
+OUTBOX_LAG = OUTBOX_LAG.format(union="\n    UNION ALL\n    ".join(_OLDEST.format(slot=slot) for slot in SLOTS))
 
 # -- parked_keys --
 PARKED_KEYS = "SELECT DISTINCT key FROM parked WHERE handler = $1"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -10,10 +11,13 @@ import orjson
 
 from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
+from corelib.part import Part
 from corelib.postgres import queries
+from corelib.postgres.log import PostgresLog
 from corelib.postgres.outbox import PostgresOutbox
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
+from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
 from corelib.store import OutboxReader, ParkingLot
 from corelib.transaction import Mark, Origin
@@ -25,18 +29,27 @@ _CHECK_SECONDS = 2.0
 class Postgres:
     """One service's schema in a database.
 
-    `migrations` are the service's own DDL statements, each idempotent; `provision` runs them behind corelib's.
+    `migrations` are the service's own DDL statements, each idempotent; `provision` runs them behind corelib's. Events
+    stay in the outbox for at least `keep`, to be replayed.
     """
 
     name = "postgres"
 
     def __init__(
-        self, dsn: str, *, schema: str = "public", migrations: Sequence[str] = (), pool_size: int = 10
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        migrations: Sequence[str] = (),
+        pool_size: int = 10,
+        keep: timedelta = timedelta(days=1),
     ) -> None:
+        self._keep = keep
         self._dsn = dsn
         self._schema = schema
         self._migrations = migrations
         self._pool = Pool(dsn, schema=schema, size=pool_size)
+        self._ring = Ring(self._pool)
         self._origin: Origin | None = None
         self._wakes: list[EventWake] = []
         self.parking: ParkingLot = PostgresParking(self._pool)
@@ -66,7 +79,7 @@ class Postgres:
                     await connection.execute(queries.LOCK_SCHEMA)
                     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
                     await connection.execute(f'SET LOCAL search_path TO "{self._schema}"')
-                    for statement in (queries.SCHEMA, *self._migrations):
+                    for statement in (queries.OUTBOX_SCHEMA, queries.SCHEMA, *self._migrations):
                         await connection.execute(statement)
             finally:
                 await connection.close()
@@ -104,7 +117,7 @@ class Postgres:
             raise Unavailable(self.name, "not connected")
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                tx = PostgresTransaction(connection, self._origin, mark, traceparent)
+                tx = PostgresTransaction(connection, self._origin, mark, traceparent, ring=self._ring)
                 yield tx
                 await tx.commit()
         except asyncpg.UniqueViolationError as error:
@@ -123,6 +136,14 @@ class Postgres:
         """Return a relay's reader over these channels."""
         return PostgresOutbox(self._pool, relay, channels)
 
+    def log(self, relay: str, channels: frozenset[str]) -> PostgresLog:
+        """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
+        return PostgresLog(self._pool, relay, channels)
+
+    def parts(self) -> list[Part]:
+        """Return what keeps the store in order, to run beside the relays."""
+        return [RingTurner(self._ring, self._keep)]
+
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox in one transaction; return how many fired."""
         if self._origin is None:
@@ -137,7 +158,7 @@ class Postgres:
                 )
             ]
             if records:
-                await write_events(connection, records)
+                await write_events(connection, records, await self._ring.slot(connection))
         if rows:
             self._announce()
         return len(rows)

@@ -4,10 +4,13 @@ from typing import Any
 
 import asyncpg
 import orjson
+from aiokafka.partitioner import murmur2
 
 from corelib.errors import Duplicate
+from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
+from corelib.postgres.ring import Ring
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
 
 
@@ -20,10 +23,17 @@ class PostgresTransaction(Transaction):
     """Statements run at once in the open transaction; events, timers and the mark are written at commit."""
 
     def __init__(
-        self, connection: asyncpg.Connection, origin: Origin, mark: Mark | None, traceparent: str | None
+        self,
+        connection: asyncpg.Connection,
+        origin: Origin,
+        mark: Mark | None,
+        traceparent: str | None,
+        *,
+        ring: Ring,
     ) -> None:
         super().__init__(origin, mark, traceparent)
         self.connection = connection
+        self._ring = ring
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Return all rows."""
@@ -54,7 +64,7 @@ class PostgresTransaction(Transaction):
         if self.cancelled:
             await self.execute(queries.CANCEL_TIMERS, [timer.id for timer in self.cancelled])
         if self.outgoing:
-            await write_events(self.connection, self.outgoing)
+            await write_events(self.connection, self.outgoing, await self._ring.slot(self.connection))
 
     async def _write_mark(self, mark: Mark) -> None:
         new = await self.fetchval(queries.WRITE_MARK, mark.scope, mark.id, mark.keep, self.remembered)
@@ -75,12 +85,13 @@ class PostgresTransaction(Transaction):
         )
 
 
-async def write_events(connection: asyncpg.Connection, records: list[Record]) -> None:
-    """Append records to the outbox in one statement."""
+async def write_events(connection: asyncpg.Connection, records: list[Record], slot: int) -> None:
+    """Append records to a table of the outbox in one statement."""
     await connection.execute(
-        queries.WRITE_EVENTS,
+        queries.WRITE_EVENTS[slot],
+        [murmur2(record.key.encode()) & 0x7FFF_FFFF for record in records],
         [record.channel for record in records],
         [record.key for record in records],
-        [headers_of(record) for record in records],
+        [pack(record.headers) for record in records],
         [record.payload for record in records],
     )

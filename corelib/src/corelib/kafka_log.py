@@ -1,0 +1,170 @@
+"""Carries an outbox's log to Kafka: prebuilt batches, and in exactly-once mode the position in the same transaction.
+
+Exactly once (KIP-98): rows and the receipt of their position are one Kafka transaction under a `transactional.id` that
+names the outbox. A relay that dies between sending and moving its cursor leaves a receipt that the next one goes on
+from; what it had half sent is aborted and seen by no `read_committed` consumer; and if it was only thought dead, the
+next one's start has fenced it.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, ProducerFenced, TopicAlreadyExistsError
+from aiokafka.producer import sender
+
+from corelib.broker import Outgoing
+from corelib.errors import LeaseLost, Unavailable
+from corelib.headers import SMALL
+from corelib.kafka_batches import encode
+from corelib.kafka_topics import new_topic
+
+RECEIPTS = "outbox-receipts"
+_BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
+_DEADLINE_SECONDS = 30.0
+_NO_HEADERS = SMALL[0]
+
+# aiokafka rests 20 ms between two transactions while the broker finishes the first; it takes 1.
+sender.BACKOFF_OVERRIDE = 0.001
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaLog:
+    """A producer for one outbox. `name` is unique to it among all services of the cluster."""
+
+    def __init__(self, bootstrap: str, name: str, *, prefix: str = "", exactly_once: bool = True) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+        self._name = f"{prefix}{name}"
+        self._exactly_once = exactly_once
+        self._producer: AIOKafkaProducer | None = None
+        self._partitions: dict[str, int] = {}
+
+    async def begin(self) -> bytes | None:
+        """Connect, shut out whoever sent under this name before, return the receipt of its last transaction.
+
+        None when there is none, or in plain mode. Raises `Unavailable`.
+        """
+        await self.close()
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            transactional_id=self._name if self._exactly_once else None,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=8 * _BATCH_BYTES,
+            linger_ms=0,
+            request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
+            retry_backoff_ms=50,
+        )
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                if self._exactly_once:
+                    await self._make_receipts()
+                await producer.start()
+                receipt = await self._last_receipt() if self._exactly_once else None
+        except (KafkaError, TimeoutError, OSError) as error:
+            await _stop(producer)
+            raise Unavailable("kafka", repr(error)) from error
+        self._producer = producer
+        return receipt
+
+    async def close(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
+        """Send all, of each partition in order; all are acknowledged, or `Unavailable` or `LeaseLost` is raised.
+
+        After a failure `begin` again.
+        """
+        producer = self._producer
+        if producer is None:
+            raise Unavailable("kafka", "not connected")
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                if not self._exactly_once:
+                    await self._send_all(producer, rows)
+                    return
+                async with producer.transaction():
+                    await self._send_all(producer, rows)
+                    await self._send_receipt(producer, receipt)
+        except ProducerFenced as error:
+            await self.close()
+            raise LeaseLost(f"another relay sends under the name {self._name}") from error
+        except (KafkaError, TimeoutError) as error:
+            await self.close()
+            raise Unavailable("kafka", repr(error)) from error
+
+    async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[Outgoing]) -> None:
+        for channel in {row[0] for row in rows} - self._partitions.keys():
+            self._partitions[channel] = len(await producer.partitions_for(f"{self._prefix}{channel}"))
+        partitions = self._partitions
+        groups: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        for row in rows:
+            channel = row[0]
+            groups[channel, row[2] % partitions[channel]].append(row)
+        await asyncio.gather(*(self._send_partition(producer, *place, group) for place, group in groups.items()))
+
+    async def _send_partition(
+        self, producer: AIOKafkaProducer, channel: str, partition: int, rows: Sequence[Outgoing]
+    ) -> None:
+        topic = f"{self._prefix}{channel}"
+        for batch in encode(rows, _BATCH_BYTES, transactional=self._exactly_once):
+            # The next batch of a partition only after the last one's acknowledgement: order survives any failure.
+            await (await producer.send_batch(batch, topic, partition=partition))
+
+    async def _send_receipt(self, producer: AIOKafkaProducer, receipt: bytes) -> None:
+        topic = f"{self._prefix}{RECEIPTS}"
+        partition = await self._receipts_partition(producer)
+        (batch,) = encode([Outgoing("", self._name, 0, _NO_HEADERS, receipt)], _BATCH_BYTES, transactional=True)
+        await (await producer.send_batch(batch, topic, partition=partition))
+
+    async def _receipts_partition(self, producer: AIOKafkaProducer) -> int:
+        return int(min(await producer.partitions_for(f"{self._prefix}{RECEIPTS}")))
+
+    async def _make_receipts(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        topic = new_topic(f"{self._prefix}{RECEIPTS}", 1, **{"cleanup.policy": "compact", "segment.ms": "600000"})
+        try:
+            await admin.start()
+            with contextlib.suppress(TopicAlreadyExistsError):
+                await admin.create_topics([topic])
+        finally:
+            await admin.close()
+
+    async def _last_receipt(self) -> bytes | None:
+        """Read the receipts to their end: compacted, a few a relay."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
+        )
+        place = TopicPartition(f"{self._prefix}{RECEIPTS}", 0)
+        found: bytes | None = None
+        await consumer.start()
+        try:
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            end = (await consumer.end_offsets([place]))[place]
+            while await consumer.position(place) < end:
+                for message in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
+                    if message.key == self._name.encode():
+                        found = message.value
+        finally:
+            await consumer.stop()
+        return found
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Stop a producer that may be beyond saving."""
+    try:
+        async with asyncio.timeout(5):
+            await producer.stop()
+    except (KafkaError, TimeoutError) as error:
+        log.debug("a producer did not stop cleanly", reason=repr(error))

@@ -1,0 +1,137 @@
+"""Carries an outbox that is a log (PostgreSQL) to a broker that is one (Kafka), reading ahead while the broker works.
+
+Small transactions when idle, for latency; the more waits, the larger, for throughput; bounded in bytes.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from uuid import uuid4
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from corelib.errors import EraChanged, LeaseLost, Unavailable
+from corelib.kafka_log import KafkaLog
+from corelib.metrics import OUTBOX_LAG, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.postgres.log import Chunk, PostgresLog
+from corelib.store import Wake
+
+_STANDBY_SECONDS = 1.0
+_RENEW_SECONDS = 2.0
+_SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
+_FEWEST, _MOST = 500, 20_000
+_CHUNK_BYTES = 16 * 1024 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class LogRelay:
+    """A part that drains an outbox while it holds the lease, and stands by while another does."""
+
+    def __init__(self, source: PostgresLog, sink: KafkaLog, wake: Wake, *, holder: str | None = None) -> None:
+        self.name = "relay-kafka"
+        self._source = source
+        self._sink = sink
+        self._wake = wake
+        self._holder = holder or str(uuid4())
+        self._renewed = 0.0
+        self._measured = 0.0
+        self._limit = _FEWEST
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((Unavailable, LeaseLost, EraChanged)),
+            wait=wait_random_exponential(multiplier=0.05, max=5.0),
+            before_sleep=self._failed,
+            stop=lambda _: stop.is_set(),
+            reraise=True,
+        )
+        while not stop.is_set():
+            try:
+                await retrying(self._until_stopped, stop)
+            except (Unavailable, LeaseLost, EraChanged):
+                break
+        RELAY_ACTIVE.labels("kafka").set(0)
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        try:
+            while not stop.is_set():
+                if await self._take_over():
+                    await self._drain(stop)
+                else:
+                    await _rest(stop, _STANDBY_SECONDS)
+        finally:
+            self._renewed = 0.0
+            await self._sink.close()
+            await self._source.release()
+
+    async def _take_over(self) -> bool:
+        if not await self._source.acquire(self._holder):
+            return False
+        self._renewed = time.monotonic()
+        receipt = await self._sink.begin()
+        if receipt is not None:
+            await self._source.recover(receipt)
+        RELAY_ACTIVE.labels("kafka").set(1)
+        return True
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        poll = _SHORTEST_POLL
+        chunk = await self._next()
+        while not stop.is_set():
+            await self._renew()
+            await self._measure(chunk)
+            if chunk is None:
+                await self._wake.wait(poll)
+                poll = min(poll * 2, _LONGEST_POLL)
+                chunk = await self._next()
+                continue
+            poll = _SHORTEST_POLL
+            ahead = asyncio.create_task(self._next())
+            try:
+                await self._deliver(chunk)
+            except BaseException:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+                raise
+            chunk = await ahead
+
+    async def _deliver(self, chunk: Chunk) -> None:
+        await self._sink.send(chunk.rows, chunk.receipt)
+        await self._source.commit(chunk.after)
+        for channel, count in Counter(row[0] for row in chunk.rows).items():
+            RELAYED.labels("kafka", channel).inc(count)
+
+    async def _next(self) -> Chunk | None:
+        chunk = await self._source.read(self._limit)
+        if chunk is None:
+            self._limit = _FEWEST
+        elif len(chunk.rows) == self._limit:
+            size = sum(len(row[4]) + len(row[3]) for row in chunk.rows) / len(chunk.rows)
+            self._limit = max(1, min(_MOST, 4 * self._limit, int(_CHUNK_BYTES / max(size, 1))))
+        return chunk
+
+    async def _renew(self) -> None:
+        if time.monotonic() - self._renewed >= _RENEW_SECONDS:
+            if not await self._source.acquire(self._holder):
+                raise LeaseLost("another relay holds the lease")
+            self._renewed = time.monotonic()
+
+    async def _measure(self, chunk: Chunk | None) -> None:
+        if time.monotonic() - self._measured >= 1:
+            self._measured = time.monotonic()
+            OUTBOX_LAG.labels("kafka").set(await self._source.lag_seconds() if chunk else 0.0)
+
+    def _failed(self, state: RetryCallState) -> None:
+        RELAY_FAILURES.labels("kafka").inc()
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))
+
+
+async def _rest(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
