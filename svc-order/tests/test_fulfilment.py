@@ -1,11 +1,15 @@
 """The saga as svc-order sees it, on the real store, in virtual time."""
 
+import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.money import Money
 from contracts.orders import (
@@ -19,15 +23,18 @@ from contracts.orders import (
 from contracts.payments import PaymentCaptured, PaymentFailed
 from contracts.stock import ProductChanged, StockRejected, StockReleased, StockReserved
 from corelib.clock import ManualClock
+from corelib.dynamo.store import Dynamo
 from corelib.ids import uuid7
 from corelib.message import Event
 from corelib.testing import Desk, desk
 from svc_order.app import build
-from svc_order.domain import Line, Order, Status
+from svc_order.domain import FINAL, Line, Order, Status
 from svc_order.settings import OrderSettings
 from svc_order.store import Orders
 
 DEADLINE = timedelta(minutes=10)
+ENDS = (OrderConfirmed, OrderRejected, OrderCancelled)
+WORDS = ("reserved", "rejected", "captured", "failed", "expired", "released", "deadline")
 
 
 @pytest.fixture
@@ -64,6 +71,20 @@ def captured(order: Order) -> PaymentCaptured:
     return PaymentCaptured(
         order_id=order.order_id, payment_id=uuid4(), amount=Money(amount=order.total, currency=order.currency)
     )
+
+
+def told(word: str, order: Order, at: Desk) -> Event:
+    order_id = order.order_id
+    events: dict[str, Event] = {
+        "reserved": reserved(order, at),
+        "rejected": StockRejected(order_id=order_id, reason="not in stock: p", missing=("p",)),
+        "captured": captured(order),
+        "failed": PaymentFailed(order_id=order_id, payment_id=uuid4(), reason="declined"),
+        "expired": StockReleased(order_id=order_id, reason="expired"),
+        "released": StockReleased(order_id=order_id, reason="cancelled"),
+        "deadline": OrderDeadlineReached(order_id=order_id),
+    }
+    return events[word]
 
 
 def kinds(events: list[Event]) -> list[type[Event]]:
@@ -130,6 +151,111 @@ async def test_money_that_comes_after_the_end_is_given_back(at: Desk) -> None:
     await at.handle(StockReleased(order_id=order.order_id, reason="expired"))
     assert await status(at, order.order_id) is Status.CANCELLED
     assert kinds(await at.handle(captured(order))) == [RefundRequested]
+
+
+# Each example has an order of its own; the desk is only the way to it.
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(WORDS), st.booleans()), max_size=8))
+async def test_whatever_comes_in_whatever_order_an_order_ends_once_and_no_money_stays(
+    at: Desk, words: list[tuple[str, bool]]
+) -> None:
+    order = await placed(at)
+    published, money = Counter[type[Event]](), 0
+    for word, again in words:
+        before = await status(at, order.order_id)
+        event, event_id = told(word, order, at), uuid7()
+        events = await at.handle(event, event_id=event_id)
+        if again:
+            assert await at.handle(event, event_id=event_id) == []
+        after = await status(at, order.order_id)
+        assert after is before or before not in FINAL
+        published.update(kinds(events))
+        if word == "released":
+            assert (events, after) == ([], before)
+        if word == "captured" and after is not Status.CONFIRMED:
+            assert kinds(events) == [RefundRequested]
+        money += word == "captured"
+    ended = sum(published[kind] for kind in ENDS)
+    assert ended == ((await status(at, order.order_id)) in FINAL)
+    assert published[PaymentRequested] <= 1
+    if published[OrderConfirmed]:
+        assert published[PaymentRequested] == 1
+        assert money
+    is_due = OrderDeadlineReached(order_id=order.order_id) in await at.advance(DEADLINE)
+    assert is_due == (not ended)
+
+
+async def test_a_late_word_about_stock_does_not_wake_a_cancelled_order(at: Desk) -> None:
+    order = await placed(at)
+    await at.handle(OrderDeadlineReached(order_id=order.order_id))
+    for word in ("reserved", "rejected", "released", "expired", "failed", "deadline"):
+        assert await at.handle(told(word, order, at)) == [], word
+    assert await status(at, order.order_id) is Status.CANCELLED
+
+
+async def test_stock_that_was_given_back_for_another_reason_ends_no_order(at: Desk) -> None:
+    order = await placed(at)
+    assert await at.handle(told("released", order, at)) == []
+    assert await status(at, order.order_id) is Status.PENDING
+
+
+async def test_a_second_word_of_the_capture_asks_for_no_refund(at: Desk) -> None:
+    order = await placed(at)
+    await at.handle(reserved(order, at))
+    await at.handle(captured(order))
+    assert await at.handle(captured(order)) == []
+    assert await status(at, order.order_id) is Status.CONFIRMED
+
+
+async def test_money_for_an_order_nobody_knows_is_given_back(at: Desk) -> None:
+    unknown = uuid7()
+    event = PaymentCaptured(order_id=unknown, payment_id=uuid4(), amount=Money(amount=1, currency="USD"))
+    (refund,) = await at.handle(event)
+    assert isinstance(refund, RefundRequested)
+    assert refund.order_id == unknown
+
+
+async def test_the_document_has_every_line_and_is_written_again_alike(at: Desk) -> None:
+    order = await placed(at)
+    await at.handle(reserved(order, at))
+    (confirmed,) = await at.handle(captured(order))
+    bucket: Any = at.service.resources[0]
+    written = set()
+    for _ in range(2):
+        await at.handle(confirmed)
+        written.add(await bucket.get(f"orders/{order.order_id}.json"))
+    (once,) = written
+    content = json.loads(once)
+    assert content["lines"] == [{"product_id": "p", "quantity": 2, "unit_amount": 50, "amount": 100}]
+    assert (content["total"], content["currency"], content["user_id"]) == (100, "USD", str(order.user_id))
+
+
+async def test_a_confirmation_without_an_order_is_an_error_and_no_document(at: Desk) -> None:
+    now, unknown = at.clock.now(), uuid7()
+    event = OrderConfirmed(
+        order_id=unknown,
+        user_id=uuid4(),
+        email="a@example.com",
+        total=Money(amount=1, currency="USD"),
+        placed_at=now,
+        confirmed_at=now,
+    )
+    with pytest.raises(LookupError):
+        await at.handle(event)
+    bucket: Any = at.service.resources[0]
+    assert await bucket.get(f"orders/{unknown}.json") is None
+
+
+async def test_the_newest_price_stays_in_whatever_order_they_come(at: Desk) -> None:
+    product, store = f"p-{uuid4()}", at.service.store
+    assert isinstance(store, Dynamo)
+    for version in (3, 1, 6, 2, 3, 5, 6, 4, 1):
+        price = Money(amount=version * 100, currency="USD")
+        is_active = version != 6
+        await at.handle(ProductChanged(product_id=product, name="p", price=price, active=is_active, version=version))
+    item = await store.get("order-prices", {"product_id": product})
+    assert item is not None
+    assert (item["amount"], item["version"], item["active"]) == (600, 6, False)
 
 
 async def test_an_older_price_does_not_replace_a_newer_one(at: Desk) -> None:

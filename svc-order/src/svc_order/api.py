@@ -234,6 +234,7 @@ def _decode(query: Page, caller: Caller) -> Item | None:
         start = _CURSOR.validate_json(base64.b64decode(query.cursor, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError) as error:
         raise Problem(422, "invalid-request", "/cursor: this is not a cursor; use `next` of a page") from error
-    if {*start} != {"order_id", "user_id", "placed_at"} or start["user_id"] != str(caller.user_id):
+    is_whole = {*start} == {"order_id", "user_id", "placed_at"} and all(start.values())
+    if not is_whole or start["user_id"] != str(caller.user_id):
         raise Problem(422, "invalid-request", "/cursor: this is not a cursor of yours; use `next` of a page")
     return dict(start)

@@ -30,6 +30,10 @@ class Warehouse(Actor):
     @receive
     async def order_placed(self, event: OrderPlaced, tx: PostgresTransaction) -> None:
         """Reserve all lines, with expiry, or reject the order."""
+        if await self.stock.reservation(tx, event.order_id) is not None:
+            # A replay may come when the inbox has forgotten the event.
+            log.info("reserved before", order_id=str(event.order_id))
+            return
         lines = Counter[str]()
         for line in event.lines:
             lines[line.product_id] += line.quantity

@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from contracts.money import Money
 from contracts.stock import ProductChanged
@@ -21,6 +21,7 @@ ProductId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Units = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Description = Annotated[str, Field(max_length=2_000)]
+_PRODUCT_ID: TypeAdapter[str] = TypeAdapter(ProductId)
 
 
 class AddProduct(Command):
@@ -235,7 +236,10 @@ def _encode(product_id: str) -> str:
 
 
 def _decode(cursor: str) -> str:
+    if not cursor:
+        return ""
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return _PRODUCT_ID.validate_python(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except (binascii.Error, ValueError) as error:
         raise Problem(422, "invalid-request", "/cursor: this is not a cursor; use `next` of a page") from error
