@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,8 @@ from corelib.errors import SettingsError
 
 S = TypeVar("S", bound="ServiceSettings")
 PREFIX = "SOUK_"
+Port = Annotated[int, Field(ge=0, le=65_535)]
+"""A TCP port; 0 lets the system choose."""
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
 
 
@@ -21,7 +23,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65_535)
+    port: Port = 8080
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     provision: bool = Field(default=False, description="Create missing tables, topics, queues and buckets at start.")

@@ -72,7 +72,9 @@ def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
         for name, field in kind.model_fields.items()
     )
     parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter, epilog=f"variables:\n{variables}"
+        prog=f"python -m {kind.__module__.partition('.')[0]}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"variables:\n{variables}",
     )
     parser.add_argument("--print-config", action="store_true", help="print the settings, secrets masked, and exit")
     parser.add_argument("--describe", action="store_true", help="print what the service needs to exist, as JSON")

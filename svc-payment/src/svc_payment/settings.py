@@ -2,13 +2,13 @@
 
 from pydantic import Field, SecretStr
 
-from corelib.config import ServiceSettings
+from corelib.config import Port, ServiceSettings
 
 
 class PaymentSettings(ServiceSettings):
     """The webhook secret is shared with the provider."""
 
-    port: int = 8084
+    port: Port = 8084
     provider_url: str = "http://127.0.0.1:8090"
     provider_seconds: float = Field(default=2.0, gt=0, description="Deadline of one call to the provider.")
     provider_webhook_secret: SecretStr = Field(description="Signs the provider's webhooks.")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from corelib.config import ServiceSettings
+from corelib.config import Port, ServiceSettings
 
 
 class UserSettings(ServiceSettings):
     """Argon2id's defaults are RFC 9106's second recommendation (64 MiB, 3 passes)."""
 
-    port: int = 8081
+    port: Port = 8081
     signing_key_file: Path = Field(
         default=Path(".souk/secrets/signing-key.pem"), description="Ed25519 private key in PEM; made if provisioning."
     )
