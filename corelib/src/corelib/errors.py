@@ -66,3 +66,7 @@ class EraChanged(CorelibError):
 
 class SettingsError(CorelibError):
     """Raised when a setting is missing or wrong; the message names variable, value given and what is allowed."""
+
+
+class UsageError(CorelibError):
+    """Raised when a command was given what it cannot work with; the message says what would do."""

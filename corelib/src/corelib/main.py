@@ -36,10 +36,16 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
     if options.describe:
         print(json.dumps(service.describe(), indent=2))  # noqa: T201 -- what was asked for
         return
-    logs.configure(service=service.name, level=settings.log_level, form=settings.log_format)
-    _collect_less()
     if options.provision:
+        logs.configure(service=service.name, level=settings.log_level, form=settings.log_format)
         raise SystemExit(_provision(service))
+    serve(service)
+
+
+def serve(service: Service) -> None:
+    """Run a service in this process until it is told to stop."""
+    logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
+    _collect_less()
     uvloop.run(service.run())
 
 

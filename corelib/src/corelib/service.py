@@ -85,6 +85,11 @@ class Service:
         openapi.add_routes(self.app, openapi.document(f"svc-{name}", self._info()["version"], served))
         self._require_brokers()
 
+    @property
+    def origin(self) -> Origin:
+        """Where the service's events come from, as its store needs to know."""
+        return Origin(f"souk/{self.name}", self.clock, self.publishes)
+
     def channels(self) -> list[Channel]:
         """Return every channel that the service publishes to or consumes from."""
         return sorted(channels_of(self.publishes) | self._consumed(), key=lambda channel: channel.name)
@@ -169,7 +174,6 @@ class Service:
             log.warning("parts did not drain in time; what they had in hand comes again")
 
     async def _open(self) -> None:
-        origin = Origin(f"souk/{self.name}", self.clock, self.publishes)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.1, max=5.0),
@@ -177,7 +181,7 @@ class Service:
         )
         if self.settings.provision:
             await retrying(self.provision)
-        await retrying(self.store.open, origin)
+        await retrying(self.store.open, self.origin)
         for opened in (*self.brokers.values(), *self.resources):
             await retrying(opened.open)
 

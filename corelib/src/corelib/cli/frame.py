@@ -1,0 +1,89 @@
+"""What every command has in common: the service it is about, its console, its errors as one sentence each."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from corelib.cli.target import Target
+from corelib.errors import CorelibError, SettingsError, UsageError
+from corelib.service import Service
+
+T = TypeVar("T")
+
+OK, FINDINGS, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: all is well; something was found or failed; the command was wrong; Ctrl-C."""
+
+console = Console()
+complaints = Console(stderr=True)
+
+
+def application(**settings: Any) -> typer.Typer:
+    """Return an empty command line in our form."""
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        **settings,
+    )
+
+
+def service_of(context: typer.Context, **changes: Any) -> Service:
+    """Build the service that `--app` names. Raises `UsageError` or `SettingsError`."""
+    target: Target = context.obj
+    return target.service(**changes)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; Ctrl-C and SIGTERM cancel the work, which then puts its things in order."""
+
+    async def cancellable() -> T:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(cancellable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+@asynccontextmanager
+async def opened(service: Service, *, brokers: bool = False) -> AsyncIterator[Service]:
+    """Open a service's store, and its brokers where wanted, but none of its parts. Raises `Unavailable`."""
+    await service.store.open(service.origin)
+    others = list(service.brokers.values()) if brokers else []
+    try:
+        for broker in others:
+            await broker.open()
+        yield service
+    finally:
+        for broker in others:
+            await broker.close()
+        await service.store.close()
+
+
+def spoken(command: Callable[[], object]) -> int:
+    """Run a command line; return its exit code, with what went wrong in one sentence instead of a traceback."""
+    try:
+        command()
+    except (SettingsError, UsageError) as error:
+        complaints.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return USAGE
+    except (CorelibError, ValidationError) as error:
+        complaints.print(f"Failed: {error}", markup=False, highlight=False, soft_wrap=True)
+        return FINDINGS
+    except KeyboardInterrupt:
+        complaints.print("Interrupted.")
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else USAGE
+    return OK

@@ -1,0 +1,40 @@
+"""`corelib`: what an operator does with a service. One module a command; services never import this package."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from corelib.cli import frame, relay
+from corelib.cli.target import Target
+
+_HELP = """Look after a service that is built on corelib.
+
+The service is named as it is built, `--app svc_product.app:build` (or `--app svc_product`), or by the variable
+CORELIB_APP; it reads the same `SOUK_…` variables as when it runs.
+
+Exit code 0: all is well. 1: something was found, or failed. 2: the command or a setting was wrong.
+"""
+_EXAMPLES = """Examples:
+
+`corelib --app svc_product relay` runs the relay of svc-product in a process of its own.
+"""
+
+app = frame.application(help=_HELP, epilog=_EXAMPLES)
+app.command("relay")(relay.relay)
+
+
+@app.callback()
+def named(
+    context: typer.Context,
+    service: Annotated[
+        str, typer.Option("--app", envvar="CORELIB_APP", metavar="MODULE[:BUILD]", help="The service to look after")
+    ] = "",
+) -> None:
+    """Note which service the command is about; it is imported once a command needs it."""
+    context.obj = Target(service)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    return frame.spoken(lambda: app(arguments))
