@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify job-analytics devstack bench
-SOURCES := $(ROOMS:%=%/src)
+TESTS = $(wildcard $(ROOMS:%=%/tests)) tests
 
 export ANALYTICS ?= 1
 export BASKETS ?= 1000
@@ -35,6 +35,7 @@ check: $(VENV)/.ready ## Lint, strict types, and the rules between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@for tests in $(TESTS); do $(BIN)/mypy --explicit-package-bases $$tests || exit 1; done
 	$(BIN)/lint-imports --no-cache
 
 up: $(VENV)/.ready ## Start the stack and leave it running

@@ -33,8 +33,8 @@ def server(name: str, *after: str) -> Part:
     return Part(name, (sys.executable, "-c", SERVE, str(port)), tcp(HOST, port), ports={"PORT": port}, after=after)
 
 
-def dying(code: str, **more: float) -> Part:
-    return Part("dying", (sys.executable, "-c", code), tcp(HOST, free_ports(1)[0]), **more)
+def dying(code: str, *, start_seconds: float = 60.0) -> Part:
+    return Part("dying", (sys.executable, "-c", code), tcp(HOST, free_ports(1)[0]), start_seconds=start_seconds)
 
 
 async def test_a_part_starts_when_those_it_needs_are_ready(starter: Starter, tmp_path: Path) -> None:

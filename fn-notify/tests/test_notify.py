@@ -60,7 +60,8 @@ def record_of(database: Any, prefix: str, message: dict[str, Any]) -> dict[str, 
 
 def mails(endpoint: str, order_id: str) -> int:
     with urlopen(f"{endpoint}/_ministack/ses/messages") as answer:  # noqa: S310 -- the emulator's own page of mails
-        return answer.read().decode().count(f'Your order {order_id} is confirmed"')
+        page: str = answer.read().decode()
+        return page.count(f'Your order {order_id} is confirmed"')
 
 
 def test_a_confirmed_order_is_told_once_however_often_it_comes(deployed: Any, prefix: str, aws_endpoint: str) -> None:

@@ -34,6 +34,7 @@ class Charged(Event, type="test.charged.v1", channels=(CHANNEL,), key="name"):
     receipt: str
 
 
+PUBLISHED: tuple[type[Event], ...] = (Counted, Charged)
 TABLE = "CREATE TABLE IF NOT EXISTS seen (n bigint GENERATED ALWAYS AS IDENTITY, name text, number int)"
 
 
@@ -72,7 +73,7 @@ async def running(*parts: Part) -> AsyncIterator[None]:
 async def store(postgres_dsn: str) -> AsyncIterator[Postgres]:
     store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}", migrations=(TABLE,))
     await store.provision()
-    await store.open(Origin("test", SystemClock(), frozenset({Counted, Charged})))
+    await store.open(Origin("test", SystemClock(), frozenset(PUBLISHED)))
     yield store
     await store.close()
 

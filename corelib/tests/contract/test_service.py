@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -108,7 +108,7 @@ def token(*roles: str) -> str:
 
 async def call(
     method: str, url: str, body: bytes | None = None, *, auth: str | None = None, **headers: str
-) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
+) -> tuple[int, Any, Mapping[str, str]]:
     sent = {"Content-Type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
     if auth:
         sent["Authorization"] = f"Bearer {auth}"
