@@ -22,6 +22,7 @@ class Health:
     checks: Mapping[str, Check]
     info: Mapping[str, Any]
     failed_parts: set[str] = field(default_factory=set)
+    waiting_for: str = ""
     started: bool = False
     stopping: bool = False
     _last: tuple[float, dict[str, str]] = (0.0, {})
@@ -43,18 +44,21 @@ class Health:
     async def readyz(self, _: web.Request) -> web.Response:
         """Answer 503 unless started, not stopping, and every dependency answers."""
         if not self.started or self.stopping:
-            return _answer(ok=False, body={"status": "stopping" if self.stopping else "starting"})
+            return _answer(ok=False, body={"status": "stopping"} if self.stopping else self._starting())
         checks = await self._ask()
         ok = all(state == "ok" for state in checks.values())
         return _answer(ok=ok, body={"status": "ok" if ok else "unavailable", "checks": checks})
 
     async def startupz(self, _: web.Request) -> web.Response:
         """Answer 503 until everything is open."""
-        return _answer(ok=self.started, body={"status": "ok" if self.started else "starting"})
+        return _answer(ok=self.started, body={"status": "ok"} if self.started else self._starting())
 
     async def information(self, _: web.Request) -> web.Response:
         """Tell name, version, commit and dependencies."""
         return web.json_response({**self.info, "dependencies": sorted(self.checks)})
+
+    def _starting(self) -> dict[str, str]:
+        return {"status": "starting"} | ({"waiting_for": self.waiting_for} if self.waiting_for else {})
 
     async def _ask(self) -> dict[str, str]:
         async with self._lock:

@@ -177,13 +177,18 @@ class Service:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(multiplier=0.1, max=5.0),
-            before_sleep=_say_waiting,
+            before_sleep=self._say_waiting,
         )
         if self.settings.provision:
             await retrying(self.provision)
         await retrying(self.store.open, self.origin)
         for opened in (*self.brokers.values(), *self.resources):
             await retrying(opened.open)
+
+    def _say_waiting(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        self.health.waiting_for = str(error)
+        log.warning("waiting for a dependency", reason=str(error), attempt=state.attempt_number)
 
     async def _close(self) -> None:
         everything: tuple[Any, ...] = (*self.resources, *self.brokers.values(), self.store)
@@ -248,8 +253,3 @@ class Service:
         missing = {channel.transport.value for channel in self.channels()} - self.brokers.keys()
         if missing:
             raise TypeError(f"service {self.name} has channels on {', '.join(sorted(missing))}, but no such broker")
-
-
-def _say_waiting(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("waiting for a dependency", reason=str(error), attempt=state.attempt_number)

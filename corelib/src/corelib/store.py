@@ -31,6 +31,14 @@ class Parked:
     parked: datetime
 
 
+@dataclass(frozen=True)
+class Change:
+    """A step of a migration: what it brings, and the statement that does it."""
+
+    summary: str
+    statement: str
+
+
 class OutboxReader(Protocol):
     """One relay's view on the outbox: records of its channels, per key in order of commit."""
 
@@ -83,6 +91,10 @@ class Store(Protocol):
 
     async def provision(self) -> None:
         """Create or upgrade tables; idempotent; for local machines, tests and migration jobs."""
+        ...
+
+    async def migrate(self, *, dry_run: bool = False) -> Sequence[Change]:
+        """Bring corelib's own tables up to date; return what was done, or with `dry_run` what would be."""
         ...
 
     async def open(self, origin: Origin) -> None:

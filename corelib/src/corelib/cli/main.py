@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from corelib.cli import frame, relay
+from corelib.cli import frame, outbox, relay
 from corelib.cli.target import Target
 
 _HELP = """Look after a service that is built on corelib.
@@ -17,10 +17,13 @@ Exit code 0: all is well. 1: something was found, or failed. 2: the command or a
 """
 _EXAMPLES = """Examples:
 
+`corelib --app svc_product outbox migrate` creates corelib's tables, or brings them up to date.
+
 `corelib --app svc_product relay` runs the relay of svc-product in a process of its own.
 """
 
 app = frame.application(help=_HELP, epilog=_EXAMPLES)
+app.add_typer(outbox.app, name="outbox")
 app.command("relay")(relay.relay)
 
 

@@ -15,11 +15,11 @@ from corelib.dynamo.layout import Entry, key_of, mark_key
 from corelib.dynamo.lease import Lease
 from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.parking import Parking
-from corelib.dynamo.tables import Catalog, Table, messaging, provision
+from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
-from corelib.store import ParkingLot
+from corelib.store import Change, ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -52,6 +52,13 @@ class Dynamo(Documents):
         """Create or upgrade the system table and the declared ones; idempotent."""
         for table in self.tables:
             await provision(self._client, table)
+
+    async def migrate(self, *, dry_run: bool = False) -> Sequence[Change]:
+        """Create the system table, or add what it lacks; return what was done, or with `dry_run` what would be."""
+        changes = await missing(self._client, self._system)
+        if changes and not dry_run:
+            await provision(self._client, self._system)
+        return changes
 
     async def open(self, origin: Origin) -> None:
         """Connect. Raises `Unavailable`."""

@@ -1,6 +1,7 @@
 """Declared tables, and their creation on local machines and in tests; in the cloud Terraform creates them."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from corelib.aws import code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Item
 from corelib.errors import Unavailable
+from corelib.store import Change
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -75,6 +77,33 @@ def messaging(service: str) -> Table:
     return Table(f"{service}-messaging", "pk", "sk", (Index("due", "shard", "due"),), ttl="expires_at")
 
 
+async def missing(client: Client, table: Table) -> Sequence[Change]:
+    """Return the calls by which `provision` would create a table, or add what it lacks."""
+    name = f"{client.aws.prefix}{table.name}"
+    try:
+        description = (await client.call("DescribeTable", TableName=name))["Table"]
+    except Unavailable as error:
+        if not isinstance(error.__cause__, ClientError) or code_of(error.__cause__) != "ResourceNotFoundException":
+            raise
+        changes = [_change(f"table {name}", "CreateTable", _definition(name, table))]
+        return [*changes, *([_expiry(name, table.ttl)] if table.ttl else [])]
+    present = {index["IndexName"] for index in description.get("GlobalSecondaryIndexes", ())}
+    lacking = [index for index in table.indexes if index.name not in present]
+    changes = [_change(f"index {index.name} of {name}", "UpdateTable", _addition(name, index)) for index in lacking]
+    if table.ttl is not None and not await _expires(client, name):
+        changes.append(_expiry(name, table.ttl))
+    return changes
+
+
+def _expiry(name: str, attribute: str) -> Change:
+    setting = {"Enabled": True, "AttributeName": attribute}
+    return _change(f"expiry of {name}", "UpdateTimeToLive", {"TableName": name, "TimeToLiveSpecification": setting})
+
+
+def _change(summary: str, operation: str, params: dict[str, Any]) -> Change:
+    return Change(summary, f"{operation} {json.dumps(params, indent=2)}")
+
+
 async def provision(client: Client, table: Table) -> None:
     """Create a table, or add the indexes and the expiry it lacks; idempotent."""
     name = f"{client.aws.prefix}{table.name}"
@@ -124,23 +153,29 @@ def _index(index: Index) -> dict[str, Any]:
     }
 
 
-async def _add_index(client: Client, name: str, index: Index) -> None:
+def _addition(name: str, index: Index) -> dict[str, Any]:
     names = {index.key} if index.sort is None else {index.key, index.sort}
-    await client.call(
-        "UpdateTable",
-        TableName=name,
-        AttributeDefinitions=_strings(names),
-        GlobalSecondaryIndexUpdates=[{"Create": _index(index)}],
-    )
+    return {
+        "TableName": name,
+        "AttributeDefinitions": _strings(names),
+        "GlobalSecondaryIndexUpdates": [{"Create": _index(index)}],
+    }
+
+
+async def _add_index(client: Client, name: str, index: Index) -> None:
+    await client.call("UpdateTable", **_addition(name, index))
     await _ready(client, name)
 
 
 async def _expire(client: Client, name: str, attribute: str) -> None:
+    if not await _expires(client, name):
+        setting = {"Enabled": True, "AttributeName": attribute}
+        await client.call("UpdateTimeToLive", TableName=name, TimeToLiveSpecification=setting)
+
+
+async def _expires(client: Client, name: str) -> bool:
     answer = await client.call("DescribeTimeToLive", TableName=name)
-    if answer["TimeToLiveDescription"].get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}:
-        return
-    setting = {"Enabled": True, "AttributeName": attribute}
-    await client.call("UpdateTimeToLive", TableName=name, TimeToLiveSpecification=setting)
+    return answer["TimeToLiveDescription"].get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}
 
 
 async def _ready(client: Client, name: str) -> dict[str, Any]:

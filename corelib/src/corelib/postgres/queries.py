@@ -76,7 +76,21 @@ CREATE TABLE IF NOT EXISTS parked (
 );
 """
 
+# -- lock_schema -- one migration at a time, in all schemas of the database.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
+
+SCHEMA_VERSIONS = """
+CREATE TABLE IF NOT EXISTS schema_version (
+    version int PRIMARY KEY,
+    summary text NOT NULL,
+    works_with int NOT NULL,
+    applied timestamptz NOT NULL DEFAULT clock_timestamp(),
+    applied_by text NOT NULL DEFAULT current_user
+);
+"""
+
+# -- schema_version -- the step that a schema is at, and the oldest release that works with it.
+SCHEMA_VERSION = "SELECT version, works_with FROM schema_version ORDER BY version DESC LIMIT 1"
 
 # -- write_events -- all of a transaction's events in one statement, just before COMMIT; the order of ids is theirs.
 _WRITE_EVENTS = """

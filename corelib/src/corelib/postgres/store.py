@@ -12,14 +12,14 @@ import orjson
 from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.part import Part
-from corelib.postgres import queries
+from corelib.postgres import queries, schema
 from corelib.postgres.log import PostgresLog
 from corelib.postgres.outbox import PostgresOutbox
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
 from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
-from corelib.store import OutboxReader, ParkingLot
+from corelib.store import Change, OutboxReader, ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -71,38 +71,51 @@ class Postgres:
 
     async def provision(self) -> None:
         """Create the schema, corelib's tables and the service's; idempotent, safe from several processes at once."""
+        await self.migrate()
+        async with self._apart() as connection, connection.transaction():
+            await connection.execute(queries.LOCK_SCHEMA)
+            await connection.execute(f'SET LOCAL search_path TO "{self._schema}"')
+            for statement in self._migrations:
+                await connection.execute(statement)
+
+    async def migrate(self, *, dry_run: bool = False) -> Sequence[Change]:
+        """Bring corelib's tables up to date; return what was done, or with `dry_run` what would be."""
+        async with self._apart() as connection:
+            return await (schema.pending if dry_run else schema.migrate)(connection, self._schema)
+
+    @contextlib.asynccontextmanager
+    async def _apart(self) -> AsyncIterator[asyncpg.Connection]:
+        """Connect beside the pool, which wants the schema to exist."""
         with translated():
             connection = await asyncpg.connect(self._dsn, timeout=5)
             try:
-                async with connection.transaction():
-                    # One at a time: IF NOT EXISTS alone fails when two processes create the same thing.
-                    await connection.execute(queries.LOCK_SCHEMA)
-                    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
-                    await connection.execute(f'SET LOCAL search_path TO "{self._schema}"')
-                    for statement in (queries.OUTBOX_SCHEMA, queries.SCHEMA, *self._migrations):
-                        await connection.execute(statement)
+                yield connection
             finally:
                 await connection.close()
 
     async def open(self, origin: Origin) -> None:
-        """Connect. Raises `Unavailable`."""
-        self._origin = origin
+        """Connect. Raises `Unavailable`, also while the schema is not one that this release works with."""
         await self._pool.open()
+        try:
+            async with self._pool.connection() as connection:
+                await schema.require(connection, self._schema)
+        except BaseException:
+            await self._pool.close()
+            raise
+        self._origin = origin
 
     async def close(self) -> None:
         """Give every connection back."""
         await self._pool.close()
 
     async def check(self) -> None:
-        """Raise `Unavailable` unless the database would take a write now."""
+        """Raise `Unavailable` unless the database would take a write now, into a schema that this release knows."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS), self._pool.connection() as connection:
                 read_only = await connection.fetchval(
                     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool"
                 )
-                await connection.fetchval("SELECT count(*) FROM outbox_cursor")
-        except asyncpg.UndefinedTableError as error:
-            raise Unavailable(self.name, f"schema {self._schema} lacks corelib's tables: run --provision") from error
+                await schema.require(connection, self._schema)
         except TimeoutError as error:
             raise Unavailable(self.name, f"no answer within {_CHECK_SECONDS:.0f} s") from error
         if read_only:
