@@ -33,18 +33,18 @@ log = structlog.get_logger(__name__)
 class Consumer:
     """A part that feeds the mailboxes until told to stop, then drains them."""
 
-    name = "consumer"
-
     def __init__(
         self,
         subscribe: Callable[[], Subscription],
         routes: Sequence[Route],
         store: Store,
         *,
+        name: str = "consumer",
         clock: Clock | None = None,
         concurrency: int = 64,
         drain_seconds: float = 15.0,
     ) -> None:
+        self.name = name
         self._subscribe = subscribe
         self._store = store
         self._clock = clock or SystemClock()

@@ -17,10 +17,11 @@ HANDLED = Counter("events_handled_total", "Events by outcome.", ("handler", "out
 HANDLE_SECONDS = Histogram("event_handling_duration_seconds", "Time of one attempt.", ("handler",), buckets=_LATENCY)
 EVENT_AGE = Histogram("event_age_seconds", "Time from commit to handled.", ("handler",), buckets=(*_LATENCY, 30, 60))
 PARKED = Counter("events_parked_total", "Records parked.", ("handler",))
+REDELIVERED = Counter("events_redelivered_total", "Records that a queue gave out more than once.", ("channel",))
 CONSUMER_LAG = Gauge("consumer_lag_records", "Records that wait on the broker.", ("channel",))
 MAILBOXES = Gauge("actor_mailboxes", "Keys with work in hand.")
 
-DYNAMODB_CALLS = Counter("dynamodb_calls_total", "Calls to DynamoDB, repetitions among them.", ("operation",))
+AWS_CALLS = Counter("aws_calls_total", "Calls to AWS, repetitions among them.", ("service", "operation"))
 
 TIMERS_FIRED = Counter("timers_fired_total", "Timers moved into the outbox.")
 RESTARTS = Counter("part_restarts_total", "Restarts by the supervisor.", ("part",))

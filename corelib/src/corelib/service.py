@@ -95,9 +95,7 @@ class Service:
         return sorted(channels_of(self.publishes) | self._consumed(), key=lambda channel: channel.name)
 
     def _consumed(self) -> frozenset[Channel]:
-        """Return what the consumer takes from: an event that also goes to a queue is taken from its topic."""
-        channels = channels_of(frozenset(route.event for route in self.routes))
-        return frozenset(channel for channel in channels if channel.transport is Transport.KAFKA)
+        return frozenset(channel for route in self.routes for channel in _taken_from(route.event))
 
     def describe(self) -> dict[str, Any]:
         """Return what the service needs to exist, as data: tables, channels, buckets."""
@@ -205,8 +203,8 @@ class Service:
             parts += getattr(self.store, "parts", list)()
         if "timers" in wanted:
             parts.append(Timers(self.store))
-        if "consumer" in wanted and self.routes:
-            parts.append(self._consumer())
+        if "consumer" in wanted:
+            parts += self._consumers()
         return parts
 
     def _relays(self) -> list[Part]:
@@ -224,13 +222,17 @@ class Service:
             return LogRelay(self.store.log(transport, channels), broker.log(f"{self.name}-outbox"), wake)
         return Relay(transport, self.store.outbox(transport, channels), broker, wake)
 
-    def _consumer(self) -> Consumer:
-        taken = sorted(self._consumed(), key=lambda channel: channel.name)
-        broker: Broker = self.brokers[Transport.KAFKA]  # type: ignore[assignment]  # Kafka's can be subscribed to
+    def _consumers(self) -> list[Part]:
+        return [self._consumer(transport) for transport in sorted({channel.transport for channel in self._consumed()})]
+
+    def _consumer(self, transport: Transport) -> Consumer:
+        taken = sorted((c for c in self._consumed() if c.transport is transport), key=lambda channel: channel.name)
+        broker: Broker = self.brokers[transport]  # type: ignore[assignment]  # checked in _require_brokers
         return Consumer(
             lambda: broker.subscribe(self.name, taken),
-            self.routes,
+            [route for route in self.routes if any(c.transport is transport for c in _taken_from(route.event))],
             self.store,
+            name=f"consumer-{transport}",
             clock=self.clock,
             concurrency=self.settings.consumer_concurrency,
         )
@@ -253,3 +255,12 @@ class Service:
         missing = {channel.transport.value for channel in self.channels()} - self.brokers.keys()
         if missing:
             raise TypeError(f"service {self.name} has channels on {', '.join(sorted(missing))}, but no such broker")
+        mute = {c.transport.value for c in self._consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
+        if mute:
+            raise TypeError(f"service {self.name} takes events from {', '.join(sorted(mute))}, which only sends")
+
+
+def _taken_from(event: type[Event]) -> list[Channel]:
+    """Return where an event's handlers take it from: its topics, or else its queues."""
+    topics = [channel for channel in event.channels if channel.transport is Transport.KAFKA]
+    return topics or list(event.channels)

@@ -1,11 +1,10 @@
-"""Publishes to SQS: CloudEvents attributes as message attributes, the event's JSON as the body.
+"""SQS as a broker: CloudEvents attributes as message attributes, the event's JSON as the body.
 
 The event's key travels as the attribute `ce_partitionkey` (CloudEvents' partitioning extension). A channel whose name
 ends in ".fifo" is a FIFO queue: group = key, deduplication id = event id.
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +13,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, backoff, code_of, reaching
+from corelib.aws import Aws, backoff
+from corelib.broker import Subscription
 from corelib.errors import Unavailable
 from corelib.message import Channel, Record, Transport
+from corelib.sqs_queues import BATCH, Queues, is_fifo
+from corelib.sqs_subscription import KEY, SqsSubscription
 
-MAX_RECEIVES = 5
-_BATCH = 10
 _BATCH_BYTES = 256 * 1024
 _MAX_ATTRIBUTES = 10
 _ATTEMPTS = 4
 _BATCHES_AT_ONCE = 8
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")
-_FIFO = ".fifo"
-_MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +45,42 @@ class _Message:
 
 
 class Sqs:
-    """Implements `Publisher`; a channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq"."""
+    """Implements `Broker`; a channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq"."""
 
     name = "sqs"
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        self._urls: dict[str, str] = {}
+        self._queues = Queues(aws)
         self._slots = asyncio.Semaphore(_BATCHES_AT_ONCE)
 
     async def open(self) -> None:
         """Connect."""
-        await self.aws.open()
-        await self.aws.client("sqs")
+        await self._queues.open()
 
     async def close(self) -> None:
         """Disconnect; `send` leaves nothing behind to flush."""
-        await self.aws.close()
+        await self._queues.close()
 
     async def check(self) -> None:
         """Raise `Unavailable` unless SQS answers."""
         try:
-            await self._call("list_queues", QueueNamePrefix=self.aws.prefix, MaxResults=1)
+            await self._queues.call("ListQueues", QueueNamePrefix=self.aws.prefix, MaxResults=1)
         except ClientError as error:
             raise Unavailable("sqs", str(error)) from error
 
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing queues, each with its dead-letter queue; idempotent."""
         for channel in channels:
-            if channel.transport is not Transport.SQS:
-                continue
-            dead = await self._create(dead_letters_of(channel.name), {})
-            answer = await self._call("get_queue_attributes", QueueUrl=dead, AttributeNames=["QueueArn"])
-            redrive = {
-                "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
-                "maxReceiveCount": str(MAX_RECEIVES),
-            }
-            self._urls[channel.name] = await self._create(channel.name, {"RedrivePolicy": json.dumps(redrive)})
+            if channel.transport is Transport.SQS:
+                await self._queues.provision(channel.name)
+
+    def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:  # noqa: ARG002 -- see below
+        """Return a subscription to these queues, not yet open.
+
+        A queue has one group of consumers, all who take from it: `group` names nothing here.
+        """
+        return SqsSubscription(self._queues, [channel.name for channel in channels])
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         """Send all; return for each whether SQS stored it.
@@ -102,8 +99,8 @@ class Sqs:
 
     async def _send_channel(self, channel: str, messages: list[_Message]) -> set[int]:
         """Return the places of the records that were stored."""
-        url = await self._url(channel)
-        if not channel.endswith(_FIFO):
+        url = await self._queues.url(channel)
+        if not is_fifo(channel):
             return await self._send_batches(url, messages)
         stored: set[int] = set()
         failed: set[tuple[str, str]] = set()
@@ -123,12 +120,12 @@ class Sqs:
         return _merge(await asyncio.gather(*sending, return_exceptions=True))
 
     async def _send_batch(self, url: str, batch: list[_Message]) -> set[int]:
-        left = {str(message.place): _entry(message, fifo=url.endswith(_FIFO)) for message in batch}
+        left = {str(message.place): _entry(message, fifo=is_fifo(url)) for message in batch}
         stored: set[int] = set()
         async with self._slots:
             for attempt in range(_ATTEMPTS):
                 try:
-                    answer = await self._call("send_message_batch", QueueUrl=url, Entries=list(left.values()))
+                    answer = await self._queues.call("SendMessageBatch", QueueUrl=url, Entries=list(left.values()))
                 except Unavailable:
                     if stored:
                         return stored
@@ -141,41 +138,11 @@ class Sqs:
                 await backoff(attempt)
         return stored
 
-    async def _url(self, channel: str) -> str:
-        if channel not in self._urls:
-            name = f"{self.aws.prefix}{channel}"
-            try:
-                self._urls[channel] = (await self._call("get_queue_url", QueueName=name))["QueueUrl"]
-            except ClientError as error:
-                if code_of(error) in _MISSING:
-                    raise Unavailable("sqs", f"queue {name} does not exist") from error
-                raise
-        return self._urls[channel]
-
-    async def _create(self, channel: str, attributes: dict[str, str]) -> str:
-        fixed = {"FifoQueue": "true"} if channel.endswith(_FIFO) else {}
-        answer = await self._call("create_queue", QueueName=f"{self.aws.prefix}{channel}", Attributes=fixed)
-        url: str = answer["QueueUrl"]
-        if attributes:
-            # Set apart from creation, which refuses a queue whose attributes differ.
-            await self._call("set_queue_attributes", QueueUrl=url, Attributes=attributes)
-        return url
-
-    async def _call(self, operation: str, **params: Any) -> Any:
-        with reaching("sqs"):
-            client = await self.aws.client("sqs")
-            return await getattr(client, operation)(**params)
-
-
-def dead_letters_of(channel: str) -> str:
-    """Return the name of a channel's dead-letter queue; that of a FIFO queue is FIFO too."""
-    return f"{channel.removesuffix(_FIFO)}-dlq{_FIFO}" if channel.endswith(_FIFO) else f"{channel}-dlq"
-
 
 def _entry(message: _Message, *, fifo: bool) -> dict[str, Any]:
     record = message.record
     # The key comes first: SQS takes ten attributes, and a consumer can do without the last headers.
-    headers = [("ce_partitionkey", record.key), *record.headers][:_MAX_ATTRIBUTES]
+    headers = [(KEY, record.key), *record.headers][:_MAX_ATTRIBUTES]
     entry: dict[str, Any] = {
         "Id": str(message.place),
         "MessageBody": record.payload.decode(),
@@ -193,7 +160,7 @@ def _batches(messages: Sequence[_Message]) -> list[list[_Message]]:
     batches: list[list[_Message]] = []
     size = 0
     for message in messages:
-        if not batches or len(batches[-1]) == _BATCH or size + message.size > _BATCH_BYTES:
+        if not batches or len(batches[-1]) == BATCH or size + message.size > _BATCH_BYTES:
             batches.append([])
             size = 0
         batches[-1].append(message)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from corelib.aws import Aws, backoff, reaching
-from corelib.dynamo.wire import opened
 from corelib.errors import Unavailable
+from corelib.wire import DYNAMODB, wire
 
 MAX_BATCH_WRITE = 25
 _BATCH_ATTEMPTS = 8
@@ -21,8 +21,7 @@ class Client:
     async def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """Call one operation by its name in the protocol, e.g. `call("GetItem", TableName=..., Key=...)`."""
         with reaching("dynamodb"):
-            wire = await self.aws.shared("dynamodb-wire", lambda: opened(self.aws))
-            return await wire.call(operation, params)
+            return await (await wire(self.aws, DYNAMODB)).call(operation, params)
 
     async def pages(self, operation: str, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Yield each page of a query or scan."""

@@ -1,4 +1,4 @@
-"""DynamoDB's JSON protocol over one connection pool.
+"""AWS's JSON protocol over one connection pool, for what is called often: DynamoDB, its Streams, SQS.
 
 aiobotocore's client spends 0.7 ms of CPU on a call, most of it on endpoint rules, hooks and shape-driven parsing that
 this protocol does not need. Credentials and endpoint are still aiobotocore's. Decision record 0005 has the figures.
@@ -6,6 +6,7 @@ this protocol does not need. Credentials and endpoint are still aiobotocore's. D
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zlib import crc32
@@ -16,12 +17,13 @@ from aiohttp.hdrs import ACCEPT_ENCODING, USER_AGENT
 from botocore.exceptions import ClientError
 
 from corelib.aws import Aws, backoff
-from corelib.dynamo.signing import Signer
 from corelib.errors import Unavailable
-from corelib.metrics import DYNAMODB_CALLS
+from corelib.metrics import AWS_CALLS
+from corelib.signing import Signer
 
 _ATTEMPTS = 3
-_TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
+_SECONDS = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS, connect=2)
 _CONNECTIONS = 64
 _OK = 200
 _SERVER_FAULT = 500
@@ -30,23 +32,41 @@ _PASSING = frozenset(
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
+        "RequestThrottled",
         "ThrottlingException",
         "TransactionInProgressException",
     }
 )
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """A service as this protocol names it: for endpoint rules, in a signature, and in the header of each call."""
+
+    client: str
+    signed_as: str
+    target: str
+
+
+DYNAMODB = Protocol("dynamodb", "dynamodb", "DynamoDB_20120810")
+STREAMS = Protocol("dynamodbstreams", "dynamodb", "DynamoDBStreams_20120810")
+SQS = Protocol("sqs", "sqs", "AmazonSQS")
+
+
 class Wire:
     """Calls operations by their names in the protocol, e.g. "GetItem"."""
 
-    def __init__(self, aws: Aws, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, aws: Aws, url: str, session: aiohttp.ClientSession, protocol: Protocol) -> None:
         self._aws = aws
         self._url = url
         self._session = session
-        self._signer = Signer(url, aws.region)
+        self._service = protocol.client
+        self._signer = Signer(url, aws.region, service=protocol.signed_as, target=protocol.target)
 
-    async def call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, operation: str, params: dict[str, Any], *, patience_seconds: float = 0.0) -> dict[str, Any]:
         """Return the answer. Raises `ClientError` when refused, `Unavailable` when there is no answer.
+
+        `patience_seconds` is how long the service was asked to wait for something before it answers.
 
         What may pass is tried again with the same bytes, so a transaction keeps its client token: if the lost answer
         was to a commit, the repetition is answered as the first time and commits nothing more.
@@ -57,7 +77,7 @@ class Wire:
             if attempt:
                 await backoff(attempt)
             try:
-                status, answer = await self._once(operation, body)
+                status, answer = await self._once(operation, body, patience_seconds)
             except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
                 failure = f"{operation}: {type(error).__name__} {error}"
                 continue
@@ -68,34 +88,42 @@ class Wire:
             if status < _SERVER_FAULT and code not in _PASSING:
                 raise refusal
             failure = str(refusal)
-        raise Unavailable("dynamodb", failure)
+        raise Unavailable(self._service, failure)
 
-    async def _once(self, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        DYNAMODB_CALLS.labels(operation).inc()
+    async def _once(self, operation: str, body: bytes, patience_seconds: float) -> tuple[int, dict[str, Any]]:
+        AWS_CALLS.labels(self._service, operation).inc()
         headers = self._signer.headers(operation, body, await self._aws.credentials(), datetime.now(UTC))
-        async with self._session.post(self._url, data=body, headers=headers) as response:
+        timeout = _timeout(patience_seconds) if patience_seconds else _TIMEOUT
+        async with self._session.post(self._url, data=body, headers=headers, timeout=timeout) as response:
             raw = await response.read()
             checksum = response.headers.get("x-amz-crc32")
             if checksum is not None and int(checksum) != crc32(raw):
                 raise aiohttp.ClientPayloadError("the answer's checksum is wrong")
-            answer: dict[str, Any] = orjson.loads(raw) if response.status < _SERVER_FAULT else {}
+            answer: dict[str, Any] = orjson.loads(raw) if raw and response.status < _SERVER_FAULT else {}
             return response.status, answer
 
 
+async def wire(aws: Aws, protocol: Protocol) -> Wire:
+    """Return the open connection pool of a service; opened at the first use, closed with `aws`."""
+    return await aws.shared(f"{protocol.client}-wire", lambda: _opened(aws, protocol))
+
+
 @asynccontextmanager
-async def opened(aws: Aws) -> AsyncIterator[Wire]:
-    """Open a connection pool for as long as the block lasts."""
+async def _opened(aws: Aws, protocol: Protocol) -> AsyncIterator[Wire]:
     # With no endpoint given, botocore's rules know it: partition, FIPS, dual stack, environment.
-    url = aws.endpoint_url or (await aws.client("dynamodb")).meta.endpoint_url
+    url = aws.endpoint_url or (await aws.client(protocol.client)).meta.endpoint_url
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=_TIMEOUT,
         headers={USER_AGENT: "souk-corelib"},
         # The checksum is of the bytes as sent, so they are asked for as they are.
         skip_auto_headers={ACCEPT_ENCODING},
     ) as session:
-        yield Wire(aws, f"{url.rstrip('/')}/", session)
+        yield Wire(aws, f"{url.rstrip('/')}/", session, protocol)
+
+
+def _timeout(patience_seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=_SECONDS + patience_seconds, connect=2)
 
 
 def _refusal(operation: str, status: int, answer: dict[str, Any]) -> ClientError:

@@ -1,0 +1,75 @@
+"""SQS's queues by the names of their channels: calls, addresses, creation."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from corelib.aws import Aws, code_of, reaching
+from corelib.errors import Unavailable
+from corelib.wire import SQS, wire
+
+MAX_RECEIVES = 5
+BATCH = 10
+_FIFO = ".fifo"
+_MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+
+
+class Queues:
+    """A channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq"."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self._urls: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Connect."""
+        await self.aws.open()
+        await wire(self.aws, SQS)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.aws.close()
+
+    async def call(self, operation: str, *, patience_seconds: float = 0.0, **params: Any) -> dict[str, Any]:
+        """Call one operation by its name in the protocol. Raises `Unavailable` when there is no answer in time."""
+        with reaching("sqs"):
+            return await (await wire(self.aws, SQS)).call(operation, params, patience_seconds=patience_seconds)
+
+    async def url(self, channel: str) -> str:
+        """Return the address of a channel's queue. Raises `Unavailable` where there is none."""
+        if channel not in self._urls:
+            name = f"{self.aws.prefix}{channel}"
+            try:
+                self._urls[channel] = (await self.call("GetQueueUrl", QueueName=name))["QueueUrl"]
+            except ClientError as error:
+                if code_of(error) in _MISSING:
+                    raise Unavailable("sqs", f"queue {name} does not exist") from error
+                raise Unavailable("sqs", f"queue {name}: {error}") from error
+        return self._urls[channel]
+
+    async def provision(self, channel: str) -> None:
+        """Create a channel's queue and its dead-letter queue where they are missing; idempotent."""
+        dead = await self._create(dead_letters_of(channel), {})
+        answer = await self.call("GetQueueAttributes", QueueUrl=dead, AttributeNames=["QueueArn"])
+        redrive = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": str(MAX_RECEIVES)}
+        self._urls[channel] = await self._create(channel, {"RedrivePolicy": json.dumps(redrive)})
+
+    async def _create(self, channel: str, attributes: dict[str, str]) -> str:
+        fixed = {"FifoQueue": "true"} if is_fifo(channel) else {}
+        answer = await self.call("CreateQueue", QueueName=f"{self.aws.prefix}{channel}", Attributes=fixed)
+        url: str = answer["QueueUrl"]
+        if attributes:
+            # Set apart from creation, which refuses a queue whose attributes differ.
+            await self.call("SetQueueAttributes", QueueUrl=url, Attributes=attributes)
+        return url
+
+
+def is_fifo(channel: str) -> bool:
+    """Return whether a channel's queue keeps order; SQS wants it in the name."""
+    return channel.endswith(_FIFO)
+
+
+def dead_letters_of(channel: str) -> str:
+    """Return the name of a channel's dead-letter queue; that of a FIFO queue is FIFO too."""
+    return f"{channel.removesuffix(_FIFO)}-dlq{_FIFO}" if is_fifo(channel) else f"{channel}-dlq"
