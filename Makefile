@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify job-analytics devstack bench
+ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify job-analytics devstack bench iac
 TESTS = $(wildcard $(ROOMS:%=%/tests)) tests
 
 export ANALYTICS ?= 1
@@ -16,7 +16,7 @@ ifdef KAFKA
 export SOUK_KAFKA_BOOTSTRAP := $(KAFKA)
 endif
 
-.PHONY: help demo demo-crash test check up down status logs reset audit bench lock schemas
+.PHONY: help demo demo-crash test test-iac check up down status logs reset audit bench lock schemas
 
 help: ## List the targets, a line each
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ demo-crash: $(VENV)/.ready ## The demo, with kill -9 of each service and of the 
 test: $(VENV)/.ready ## Run every test on real PostgreSQL, Kafka, AWS emulator and Spark
 	@$(BIN)/python -m devstack prerequisites
 	@$(BIN)/pytest
+
+test-iac: $(VENV)/.ready ## Apply all of AWS to a fresh local cloud, plan again, judge, destroy, look for leftovers
+	@$(BIN)/pytest iac/tests_real
 
 check: $(VENV)/.ready ## Lint, strict types, and the rules between rooms
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import bench  # noqa: F401 -- see above
 import contracts  # noqa: F401 -- see above
 import corelib  # noqa: F401 -- see above
 import devstack  # noqa: F401 -- see above
+import iac  # noqa: F401 -- see above
 from devstack.parts import Server, aws_emulator, bigquery_emulator, kafka_server, postgres_server
 from devstack.parts import spark_jars as connector_jars
 

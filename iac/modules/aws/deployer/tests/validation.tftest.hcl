@@ -1,0 +1,60 @@
+# What the module takes, and each thing that it refuses.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+variables {
+  name               = "souk-dev-deployer"
+  region             = "ap-south-1"
+  account_id         = "111111111111"
+  repository         = "souk-example/souk"
+  environment        = "dev"
+  image_repositories = ["souk-dev/svc-user"]
+}
+
+run "takes_what_is_allowed" {
+  command = plan
+}
+
+run "refuses_name" {
+  command = plan
+
+  variables {
+    name = "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_repository" {
+  command = plan
+
+  variables {
+    repository = "souk-example/*"
+  }
+
+  expect_failures = [var.repository]
+}
+
+run "refuses_environment" {
+  command = plan
+
+  variables {
+    environment = "*"
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_image_repositories" {
+  command = plan
+
+  variables {
+    image_repositories = ["*"]
+  }
+
+  expect_failures = [var.image_repositories]
+}

@@ -1,0 +1,78 @@
+variable "name" {
+  description = "Name of the queue, with its prefix; its dead letters are in `<name>-dlq`."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_-]{1,76}$", var.name))
+    error_message = "name must be 1 to 76 letters, digits, hyphens and underscores, so that <name>-dlq stays within SQS's 80."
+  }
+}
+
+variable "region" {
+  description = "The AWS region."
+  type        = string
+}
+
+variable "account_id" {
+  description = "The AWS account."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be the 12 digits of an AWS account."
+  }
+}
+
+variable "key_id" {
+  description = "KMS key of the messages: alias, id or ARN."
+  type        = string
+}
+
+variable "max_receives" {
+  description = "How often a message is tried before it goes to the dead letters."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = var.max_receives >= 1 && var.max_receives <= 1000
+    error_message = "max_receives must be 1 to 1000."
+  }
+}
+
+variable "visibility_seconds" {
+  description = "How long a message that was taken stays hidden; longer than its handler may run."
+  type        = number
+  default     = 60
+
+  validation {
+    condition     = var.visibility_seconds >= 1 && var.visibility_seconds <= 43200
+    error_message = "visibility_seconds must be 1 to 43200, SQS's twelve hours."
+  }
+}
+
+variable "retention_seconds" {
+  description = "How long a message waits before it is dropped."
+  type        = number
+  default     = 345600
+
+  validation {
+    condition     = var.retention_seconds >= 86400 && var.retention_seconds <= 1209600
+    error_message = "retention_seconds must be 86400 to 1209600: a day, so that a night's outage loses nothing, to SQS's two weeks."
+  }
+}
+
+variable "alarm_age_seconds" {
+  description = "Age of the oldest message that raises an alarm."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.alarm_age_seconds >= 60
+    error_message = "alarm_age_seconds must be at least 60: the metric is a minute's."
+  }
+}
+
+variable "alarm_topic_arn" {
+  description = "SNS topic that alarms go to."
+  type        = string
+}

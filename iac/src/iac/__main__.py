@@ -1,0 +1,63 @@
+"""The command line: `python -m iac`."""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from iac import evidence, package, policies, tables
+from iac.errors import IacError
+from iac.policies import Verdict
+from iac.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Runs and judges the platform's Terraform.")
+
+
+@app.command("package")
+def build_package(target: Path = Path("notify.zip")) -> None:
+    """Build the Lambda's zip."""
+    typer.echo(package.build(target))
+
+
+@app.command("tables")
+def write_tables() -> None:
+    """Write the README of each module anew."""
+    for module in tables.modules():
+        (module / "README.md").write_text(tables.readme(module))
+
+
+@app.command()
+def judge(file: Path) -> None:
+    """Judge a plan or a state, as `terraform show -json` gives it, by the policies."""
+    _tell(json.loads(file.read_text()))
+
+
+@app.command()
+def check(environment: Annotated[str, typer.Argument(help="dev, staging or prod")] = "prod") -> None:
+    """Plan an environment without a cloud, and judge it."""
+    with TemporaryDirectory() as folder:
+        stack = Workspace(Path(folder), "aws")
+        stack.lay()
+        stack.init()
+        _tell(stack.plan(environment))
+
+
+def _tell(shown: dict[str, object]) -> None:
+    seen = evidence.of_plan(shown) if "resource_changes" in shown else evidence.of_state(shown)
+    verdicts = policies.report(seen)
+    for name, (verdict, complaint) in verdicts.items():
+        if verdict is not Verdict.PASSED:
+            typer.echo(f"{verdict.value}: {name}\n{complaint}")
+    counts = {verdict: sum(1 for said, _ in verdicts.values() if said is verdict) for verdict in Verdict}
+    typer.echo(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items()))
+    raise typer.Exit(1 if counts[Verdict.FAILED] else 0)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except IacError as error:
+        sys.exit(f"iac: {error}")

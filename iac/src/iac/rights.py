@@ -1,0 +1,106 @@
+"""Rights in IAM policies, one resource for each statement."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_HOLDERS = {
+    "aws_iam_role_policy": "policy",
+    "aws_iam_policy": "policy",
+    "aws_iam_user_policy": "policy",
+    "aws_iam_role": "assume_role_policy",
+}
+
+# Actions for which AWS offers no resource: "*" is the only thing one can write.
+_WITHOUT_RESOURCE = (
+    "autoscaling:Describe",
+    "ec2:Describe",
+    "ec2:GetInstanceTypesFromInstanceRequirements",
+    "ecr:GetAuthorizationToken",
+    "elasticloadbalancing:Describe",
+    "acm:ListCertificates",
+    "sqs:ListQueues",
+)
+
+
+def statements(resources: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield an `iam_statement` for each statement that allows something."""
+    for resource in resources:
+        policy = resource["values"].get(_HOLDERS.get(resource["type"], ""))
+        for at, statement in enumerate(allowed(policy)):
+            address = f"{resource['address']}.statement[{statement.get('Sid', at)}]"
+            yield {
+                "address": address,
+                "mode": "managed",
+                "type": "iam_statement",
+                "name": str(statement.get("Sid", at)),
+                "values": _values(statement),
+            }
+
+
+def allowed(policy: Any) -> list[dict[str, Any]]:
+    """Return the statements of a policy's JSON that allow; a policy nobody can read yet is one that allows all."""
+    try:
+        said = json.loads(policy)["Statement"] if policy else []
+    except (TypeError, ValueError, KeyError):
+        return [{"Sid": "unknown", "Effect": "Allow", "Action": "*", "Resource": "*"}]
+    return [statement for statement in listed(said) if statement.get("Effect") == "Allow"]
+
+
+def denies_plain_text(policy: Any, name: str) -> bool:
+    """Tell whether a resource's policy denies everyone everything on `name` without TLS."""
+    try:
+        said = listed(json.loads(policy)["Statement"])
+    except (TypeError, ValueError, KeyError):
+        return False
+    return any(
+        statement.get("Effect") == "Deny"
+        and statement.get("Principal") in ("*", {"AWS": "*"})
+        and statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") in ("false", ["false"])
+        and any(str(resource).endswith(f":{name}") for resource in listed(statement.get("Resource")))
+        for statement in said
+    )
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a value that may stand alone as a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def _values(statement: Mapping[str, Any]) -> dict[str, Any]:
+    actions = [str(action) for action in listed(statement.get("Action", []))]
+    resources = [str(resource) for resource in listed(statement.get("Resource", []))]
+    narrowable = [action for action in actions if not action.startswith(_WITHOUT_RESOURCE)]
+    conditions = statement.get("Condition", {})
+    return {
+        "actions": actions,
+        "resources": resources,
+        "wildcard_action": any("*" in action for action in actions) or "NotAction" in statement,
+        "wildcard_resource": ("*" in resources and bool(narrowable)) or "NotResource" in statement,
+        "keys": _keys(resources, conditions),
+        "trusts": _trusts(statement),
+        "audience": _audience(statement),
+    }
+
+
+def _keys(resources: Sequence[str], conditions: Mapping[str, Any]) -> str:
+    if not any(":key/*" in resource for resource in resources):
+        return "none or named"
+    return "by alias" if "kms:ResourceAliases" in json.dumps(conditions) else "every key"
+
+
+def _trusts(statement: Mapping[str, Any]) -> str:
+    principal = statement.get("Principal")
+    if principal is None:
+        return "holder"
+    return (
+        "anyone" if principal == "*" or "*" in [who for many in principal.values() for who in listed(many)] else "named"
+    )
+
+
+def _audience(statement: Mapping[str, Any]) -> str:
+    """Tell whose tokens a trust in GitHub takes: one repository's and environment's, or more."""
+    if "token.actions.githubusercontent.com" not in json.dumps(statement.get("Principal", {})):
+        return "not github"
+    subjects = statement.get("Condition", {}).get("StringEquals", {}).get("token.actions.githubusercontent.com:sub")
+    return ", ".join(map(str, listed(subjects))) if subjects else "anyone on github"

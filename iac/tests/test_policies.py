@@ -1,0 +1,84 @@
+"""Each policy passes on its fixture, fails on its changed fixture, and fails when the modules lose what it asks for."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iac import evidence, policies
+from iac.places import POLICIES
+from iac.policies import Verdict
+from iac.workspace import Workspace
+
+CASES: dict[str, dict[str, Any]] = tomllib.loads((POLICIES / "fixtures" / "cases.toml").read_text())
+PASSING: dict[str, Any] = json.loads((POLICIES / "fixtures" / "passing.json").read_text())
+_ROUNDS = 4
+
+
+def _one_of_a_type_each() -> list[list[str]]:
+    """Split the policies so that no two of a round break the same resource."""
+    rounds: list[dict[str, str]] = []
+    for name, case in CASES.items():
+        free = next((taken for taken in rounds if case["type"] not in taken), None)
+        if free is None:
+            rounds.append(free := {})
+        free[case["type"]] = name
+    return [list(taken.values()) for taken in rounds]
+
+
+def _merged(value: Any, change: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(change, Mapping):
+        return {key: _merged(value.get(key), change.get(key, value.get(key))) for key in {**value, **change}}
+    return change
+
+
+def _broken(names: list[str]) -> dict[str, Any]:
+    document = deepcopy(PASSING)
+    for resource in evidence.resources(document):
+        for name in names:
+            if CASES[name]["type"] == resource["type"]:
+                resource["values"] = _merged(resource["values"], CASES[name]["fail"])
+    return document
+
+
+def test_every_policy_has_a_case_and_every_case_a_policy() -> None:
+    assert sorted(CASES) == sorted(policies.scenarios())
+
+
+def test_every_policy_passes_on_its_fixture() -> None:
+    assert set(policies.judge(PASSING).items()) == {(name, Verdict.PASSED) for name in CASES}
+
+
+@pytest.mark.parametrize("broken", _one_of_a_type_each())
+def test_exactly_the_broken_policies_fail(broken: list[str]) -> None:
+    assert sorted(policies.failures(_broken(broken))) == sorted(broken)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_plan_of_each_environment_meets_every_policy(environment: str, stack: Workspace) -> None:
+    verdicts = policies.judge(evidence.of_plan(stack.plan(environment, out=f"{environment}.plan")))
+    skipped = {name for name, verdict in verdicts.items() if verdict is Verdict.SKIPPED}
+    assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAILED} == set()
+    assert skipped == (set() if environment == "prod" else {name for name in CASES if " of prod " in name})
+
+
+@pytest.mark.parametrize("turn", range(_ROUNDS))
+@pytest.mark.usefixtures("provider")
+def test_modules_that_lose_a_protection_fail_exactly_its_policy(turn: int, tmp_path: Path) -> None:
+    broken = sorted(CASES)[turn::_ROUNDS]
+    stack = Workspace(tmp_path, "aws")
+    stack.lay()
+    for name in broken:
+        _mutate(tmp_path / CASES[name]["file"], CASES[name])
+    stack.init()
+    assert sorted(policies.failures(evidence.of_plan(stack.plan("prod")))) == broken
+
+
+def _mutate(file: Path, case: Mapping[str, str]) -> None:
+    text = file.read_text()
+    assert text.count(case["find"]) == 1
+    file.write_text(text.replace(case["find"], case["put"]))
