@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify job-analytics devstack bench iac
-TESTS = $(wildcard $(ROOMS:%=%/tests)) tests
+TESTS = $(wildcard $(ROOMS:%=%/tests) $(ROOMS:%=%/tests_real)) tests
 
 export ANALYTICS ?= 1
 export BASKETS ?= 1000

@@ -46,7 +46,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     variables = {"account_id": LOCAL_ACCOUNT, "allow_data_loss": "true"}
     stack = Workspace(tmp_path_factory.mktemp("real"), "aws", aws_endpoint, variables)
     stack.lay()
