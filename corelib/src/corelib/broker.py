@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from corelib.message import Channel, Record
 
@@ -91,4 +91,35 @@ class Broker(Publisher, Protocol):
 
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
         """Return a consumer group's subscription, not yet open."""
+        ...
+
+
+class LogSink(Protocol):
+    """Where an outbox's log goes: rows, and the receipt of their position in the same transaction of the broker."""
+
+    async def begin(self) -> bytes | None:
+        """Connect, shut out whoever sent under this name before, return the receipt of its last transaction.
+
+        None when there is none, or in plain mode. Raises `Unavailable`.
+        """
+        ...
+
+    async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
+        """Send all, per key in order; all are acknowledged, or `Unavailable` or `LeaseLost` is raised.
+
+        After a failure `begin` again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+@runtime_checkable
+class LogBroker(Protocol):
+    """A broker that is a log, with transactions."""
+
+    def log(self, name: str, *, exactly_once: bool = True) -> LogSink:
+        """Return a producer for one outbox that is a log; `name` is unique to it."""
         ...

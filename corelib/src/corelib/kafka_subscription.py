@@ -1,9 +1,7 @@
 """A consumer group's share of some topics; commits offsets up to the lowest unfinished record of each partition."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import cast
 
 import structlog
@@ -14,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from corelib.broker import Delivery
 from corelib.errors import Unavailable
 from corelib.message import Record
+from corelib.offsets import Offsets
 
 _DEADLINE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
@@ -21,18 +20,6 @@ _REVOKE_SECONDS = 10.0
 _POLL_MILLISECONDS = 200
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class _Partition:
-    """The offsets in hand of one partition: `next` is where to go on once all of `unfinished` is done."""
-
-    next: int = 0
-    unfinished: set[int] = field(default_factory=set)
-    committed: int = -1
-
-    def committable(self) -> int:
-        return min(self.unfinished, default=self.next)
 
 
 class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -53,7 +40,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             fetch_max_wait_ms=100,
             retry_backoff_ms=50,
         )
-        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._partitions: dict[TopicPartition, Offsets] = {}
         self._closing = asyncio.Event()
         self._finished = asyncio.Condition()
         self._commit_due = 0.0
@@ -98,7 +85,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         partition, offset = cast("tuple[TopicPartition, int]", delivery.position)
         book = self._partitions.get(partition)
         if book is not None:
-            book.unfinished.discard(offset)
+            book.done(offset)
         async with self._finished:
             self._finished.notify_all()
         await self._commit_when_due()
@@ -129,15 +116,14 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Start a book for each new partition."""
         for partition in assigned:
             position = await self._consumer.position(partition)
-            self._partitions[partition] = _Partition(next=position, committed=position)
+            self._partitions[partition] = Offsets(next=position, committed=position)
 
     def _book(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
         """Count a whole fetch as unfinished before any of it can be finished."""
         for partition, messages in fetched.items():
             book = self._partitions.get(partition)
-            if book is not None and messages:
-                book.unfinished.update(message.offset for message in messages)
-                book.next = messages[-1].offset + 1
+            if book is not None:
+                book.take(message.offset for message in messages)
 
     def _record(self, message: ConsumerRecord) -> Record:
         headers = tuple((name, value.decode("utf-8", "replace")) for name, value in message.headers)
@@ -145,16 +131,12 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         return Record(self._topics[message.topic], key, headers, message.value or b"")
 
     async def _commit_when_due(self) -> None:
-        if time.monotonic() >= self._commit_due:
-            self._commit_due = time.monotonic() + _COMMIT_SECONDS
+        if asyncio.get_running_loop().time() >= self._commit_due:
+            self._commit_due = asyncio.get_running_loop().time() + _COMMIT_SECONDS
             await self._commit()
 
     async def _commit(self) -> None:
-        offsets = {
-            partition: book.committable()
-            for partition, book in self._partitions.items()
-            if book.committable() > book.committed
-        }
+        offsets = {partition: book.committable() for partition, book in self._partitions.items() if book.behind}
         if not offsets:
             return
         try:

@@ -1,21 +1,19 @@
-"""Carries an outbox that is a log (PostgreSQL) to a broker that is one (Kafka), reading ahead while the broker works.
+"""Carries an outbox that is a log to a broker that is one (PostgreSQL to Kafka), reading ahead while the broker works.
 
 Small transactions when idle, for latency; the more waits, the larger, for throughput; bounded in bytes.
 """
 
 import asyncio
-import time
 from collections import Counter
 from uuid import uuid4
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from corelib.broker import LogSink
 from corelib.errors import EraChanged, LeaseLost, Unavailable
-from corelib.kafka_log import KafkaLog
 from corelib.metrics import OUTBOX_LAG, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
-from corelib.postgres.log import Chunk, PostgresLog
-from corelib.store import Wake
+from corelib.store import Chunk, LogSource, Wake
 
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
@@ -29,7 +27,7 @@ log = structlog.get_logger(__name__)
 class LogRelay:
     """A part that drains an outbox while it holds the lease, and stands by while another does."""
 
-    def __init__(self, source: PostgresLog, sink: KafkaLog, wake: Wake, *, holder: str | None = None) -> None:
+    def __init__(self, source: LogSource, sink: LogSink, wake: Wake, *, holder: str | None = None) -> None:
         self.name = "relay-kafka"
         self._source = source
         self._sink = sink
@@ -70,7 +68,7 @@ class LogRelay:
     async def _take_over(self) -> bool:
         if not await self._source.acquire(self._holder):
             return False
-        self._renewed = time.monotonic()
+        self._renewed = _now()
         receipt = await self._sink.begin()
         if receipt is not None:
             await self._source.recover(receipt)
@@ -114,20 +112,24 @@ class LogRelay:
         return chunk
 
     async def _renew(self) -> None:
-        if time.monotonic() - self._renewed >= _RENEW_SECONDS:
+        if _now() - self._renewed >= _RENEW_SECONDS:
             if not await self._source.acquire(self._holder):
                 raise LeaseLost("another relay holds the lease")
-            self._renewed = time.monotonic()
+            self._renewed = _now()
 
     async def _measure(self, chunk: Chunk | None) -> None:
-        if time.monotonic() - self._measured >= 1:
-            self._measured = time.monotonic()
+        if _now() - self._measured >= 1:
+            self._measured = _now()
             OUTBOX_LAG.labels("kafka").set(await self._source.lag_seconds() if chunk else 0.0)
 
     def _failed(self, state: RetryCallState) -> None:
         RELAY_FAILURES.labels("kafka").inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

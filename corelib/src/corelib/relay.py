@@ -5,7 +5,6 @@ attempts: the relay waits and tries again for as long as it takes.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from uuid import uuid4
@@ -85,7 +84,7 @@ class Relay:
                 await self._reader.release()
 
     async def _hold(self) -> bool:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if self._renewed and now - self._renewed < _RENEW_SECONDS:
             return True
         held = await self._reader.acquire(self._holder)
@@ -113,7 +112,7 @@ class Relay:
             await self._hold()
 
     async def _measure(self, pending: Sequence[Pending]) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         if now - self._measured >= 1:
             self._measured = now
             OUTBOX_LAG.labels(self._relay).set(await self._reader.lag_seconds() if pending else 0.0)

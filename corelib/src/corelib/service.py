@@ -14,20 +14,18 @@ from corelib import openapi, tracing
 from corelib.actor import Actor, Route
 from corelib.api import Api
 from corelib.auth import Authenticator
-from corelib.broker import Broker, Publisher
+from corelib.broker import Broker, LogBroker, Publisher
 from corelib.clock import Clock, SystemClock
 from corelib.config import ServiceSettings
 from corelib.consumer import Consumer
 from corelib.errors import Unavailable
 from corelib.health import Check, Health
 from corelib.http import application
-from corelib.kafka import Kafka
 from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Transport
 from corelib.part import Part
-from corelib.postgres.store import Postgres
 from corelib.relay import Relay
-from corelib.store import Store
+from corelib.store import LogStore, Store
 from corelib.supervisor import Supervisor
 from corelib.timers import Timers
 from corelib.transaction import Origin, channels_of
@@ -217,7 +215,7 @@ class Service:
 
     def _relay(self, transport: str, channels: frozenset[str], broker: Publisher) -> Part:
         wake = self.store.committed()
-        if isinstance(broker, Kafka) and isinstance(self.store, Postgres):
+        if isinstance(broker, LogBroker) and isinstance(self.store, LogStore):
             # Two logs: the position goes along with the records, in one transaction of the broker.
             return LogRelay(self.store.log(transport, channels), broker.log(f"{self.name}-outbox"), wake)
         return Relay(transport, self.store.outbox(transport, channels), broker, wake)

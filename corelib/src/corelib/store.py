@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from corelib.broker import Outgoing
 from corelib.message import Record
 from corelib.transaction import Mark, Origin, Transaction
 
@@ -60,6 +61,52 @@ class OutboxReader(Protocol):
 
     async def release(self) -> None:
         """Give the lease up, so that a standby takes over at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows of an outbox that is a log, the position once they are delivered, and that position for the broker."""
+
+    rows: Sequence[Outgoing]
+    after: Any
+    receipt: bytes
+
+
+class LogSource(Protocol):
+    """One relay's view on an outbox that is a log. `read` runs ahead of `commit`."""
+
+    async def acquire(self, holder: str) -> bool:
+        """Take or renew the lease; False while another relay holds it. Raises `EraChanged` in a restored database."""
+        ...
+
+    async def recover(self, receipt: bytes) -> None:
+        """Go on behind what a broker has for certain, if that is further than the store knows."""
+        ...
+
+    async def read(self, limit: int) -> Chunk | None:
+        """Return the next rows behind the last ones read; None when there are none."""
+        ...
+
+    async def commit(self, position: Any) -> None:
+        """Record that everything up to a position is delivered. Raises `LeaseLost` if another relay took over."""
+        ...
+
+    async def lag_seconds(self) -> float:
+        """Return the age of the oldest row not yet delivered, 0.0 when there is none."""
+        ...
+
+    async def release(self) -> None:
+        """Give the lease up, so that a standby takes over at once."""
+        ...
+
+
+@runtime_checkable
+class LogStore(Protocol):
+    """A store whose outbox can be read as a log."""
+
+    def log(self, relay: str, channels: frozenset[str]) -> LogSource:
+        """Return a relay's view on the outbox; `relay` names its cursor and lease."""
         ...
 
 

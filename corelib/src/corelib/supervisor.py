@@ -1,7 +1,6 @@
 """Runs a service's parts: one that crashes is started again, one that keeps crashing turns liveness red."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -44,7 +43,7 @@ class Supervisor:
                     return
                 log.error("part ended by itself", part=part.name)
             RESTARTS.labels(part.name).inc()
-            now = time.monotonic()
+            now = asyncio.get_running_loop().time()
             crashes.append(now)
             while crashes[0] < now - _WINDOW_SECONDS:
                 crashes.popleft()

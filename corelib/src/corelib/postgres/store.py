@@ -11,10 +11,10 @@ import orjson
 
 from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
+from corelib.outbox_log import AcknowledgedLog, OutboxLog
 from corelib.part import Part
 from corelib.postgres import queries, schema
-from corelib.postgres.log import PostgresLog
-from corelib.postgres.outbox import PostgresOutbox
+from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
 from corelib.postgres.ring import Ring, RingTurner
@@ -147,11 +147,11 @@ class Postgres:
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
         """Return a relay's reader over these channels."""
-        return PostgresOutbox(self._pool, relay, channels)
+        return AcknowledgedLog(PostgresLogTable(self._pool, relay, channels), relay)
 
-    def log(self, relay: str, channels: frozenset[str]) -> PostgresLog:
+    def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
         """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
-        return PostgresLog(self._pool, relay, channels)
+        return OutboxLog(PostgresLogTable(self._pool, relay, channels), relay)
 
     def parts(self) -> list[Part]:
         """Return what keeps the store in order, to run beside the relays."""
