@@ -19,7 +19,7 @@ endif
 .PHONY: help demo demo-crash test test-iac check up down status logs reset audit bench lock schemas
 
 help: ## List the targets, a line each
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+%?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.ready ## Run the whole shop on real baskets, then prove nothing went missing (BASKETS= RATE= STAY=0 ANALYTICS=0)
 	@$(BIN)/python -m devstack demo
@@ -61,6 +61,9 @@ audit: $(VENV)/.ready ## Prove across all stores that orders, payments, stock an
 
 bench: $(VENV)/.ready ## Load the running gateway with k6 (QUICK=1 for 30 s) and draw the result
 	@$(BIN)/python -m bench.load
+
+bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay (QUICK=1 for a smaller run)
+	@$(BIN)/python -m bench $*
 
 schemas: $(VENV)/.ready ## Write the golden JSON Schemas of all events anew
 	@$(BIN)/python -m contracts.schemas
