@@ -137,7 +137,8 @@ def _medians(samples: Samples) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
-    return {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}", **versions()}
+    load = round(os.getloadavg()[0], 1)
+    return {"cores": os.cpu_count(), "load": load, "system": f"{platform.system()} {platform.machine()}", **versions()}
 
 
 def new_bench(name: str, console: Console, work: Path) -> Bench:

@@ -26,12 +26,18 @@ log = structlog.get_logger(__name__)
 
 
 class Kafka:
-    """A broker: `bootstrap` is `host:port[,host:port]`; `prefix` is put before every topic and group."""
+    """A broker: `bootstrap` is `host:port[,host:port]`; `prefix` is put before every topic and group.
+
+    `exactly_once` is for outboxes that are logs: their position travels in the same Kafka transaction as the records.
+    """
 
     name = "kafka"
 
-    def __init__(self, bootstrap: str, *, prefix: str = "", session_seconds: float = 10.0) -> None:
+    def __init__(
+        self, bootstrap: str, *, prefix: str = "", session_seconds: float = 10.0, exactly_once: bool = True
+    ) -> None:
         self._bootstrap = bootstrap
+        self._exactly_once = exactly_once
         self._prefix = prefix
         self._session_seconds = session_seconds
         self._producer: AIOKafkaProducer | None = None
@@ -102,9 +108,9 @@ class Kafka:
             self._bootstrap, f"{self._prefix}{group}", topics, session_seconds=self._session_seconds
         )
 
-    def log(self, name: str, *, exactly_once: bool = True) -> KafkaLog:
+    def log(self, name: str) -> KafkaLog:
         """Return a producer for one outbox that is a log; `name` is unique to it."""
-        return KafkaLog(self._bootstrap, name, prefix=self._prefix, exactly_once=exactly_once)
+        return KafkaLog(self._bootstrap, name, prefix=self._prefix, exactly_once=self._exactly_once)
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""

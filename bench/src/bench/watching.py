@@ -1,0 +1,107 @@
+"""How fast a topic fills, seen from the broker: the same for whoever fills it."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import orjson
+import psutil
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from corelib.kafka_topics import new_topic
+
+_LOOK_SECONDS = 0.02
+_QUIET_SECONDS = 2.0
+_PATIENCE_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Filled:
+    """From the first record seen to the last: a start-up costs nobody anything."""
+
+    rate: float
+    peak_mb: float
+
+
+async def make_topic(bootstrap: str, name: str, partitions: int = 4, **configs: str) -> None:
+    """Make a topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([new_topic(name, partitions, **configs)])
+    finally:
+        await admin.close()
+
+
+async def drop_topic(bootstrap: str, name: str) -> None:
+    """Delete a topic and what is in it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
+    finally:
+        await admin.close()
+
+
+async def until_filled(bootstrap: str, topic: str, count: int, pid: int, alive: Callable[[], bool]) -> Filled:
+    """Return how fast `count` records came; raise when the process that sends them dies or nothing comes any more."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        return await _watch(consumer, topic, count, psutil.Process(pid), alive)
+    finally:
+        await consumer.stop()
+
+
+async def _watch(
+    consumer: AIOKafkaConsumer, topic: str, count: int, process: psutil.Process, alive: Callable[[], bool]
+) -> Filled:
+    places = [TopicPartition(topic, number) for number in range(4)]
+    first, last, peak = (0.0, 0), (time.perf_counter(), 0), 0
+    while True:
+        now, end = time.perf_counter(), sum((await consumer.end_offsets(places)).values())
+        if end and not first[1]:
+            first = (now, end)
+        if end > last[1]:
+            last = (now, end)
+        peak = max(peak, process.memory_info().rss)
+        quiet = now - last[0]
+        if end >= count and quiet >= _QUIET_SECONDS:
+            break
+        if not alive() or quiet > _PATIENCE_SECONDS:
+            raise RuntimeError(f"{topic} holds {end} of {count} records, and no more come")
+        await asyncio.sleep(_LOOK_SECONDS)
+    # Markers of transactions count as offsets, but not as events.
+    return Filled(count * (last[1] - first[1]) / last[1] / (last[0] - first[0]), peak / 2**20)
+
+
+async def require_exactly(bootstrap: str, topic: str, count: int) -> None:
+    """Raise unless a committed reader finds each event once, and each key's in order."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 * 2**20,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, number) for number in range(4)])
+        numbers: dict[bytes, list[int]] = defaultdict(list)
+        found = 0
+        while found < count:
+            fetched = await consumer.getmany(timeout_ms=5_000, max_records=50_000)
+            if not fetched:
+                raise RuntimeError(f"{topic} holds {found} of {count} events")
+            for messages in fetched.values():
+                found += len(messages)
+                for message in messages:
+                    numbers[message.key].append(orjson.loads(message.value)["number"])
+    finally:
+        await consumer.stop()
+    if any(a >= b for mine in numbers.values() for a, b in pairwise(mine)):
+        raise RuntimeError(f"{topic} has events of a key twice or out of order")
