@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from corelib import problem
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
-from corelib.binding import Signature, binder, signature
+from corelib.binding import Signature, binder, route, signature
 from corelib.idempotency import InFlight, Key, key_of, remember
 from corelib.metrics import HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS
 from corelib.once import run_once
@@ -33,8 +33,9 @@ def application(
     in_flight = InFlight()
     for api in apis:
         for operation, endpoint in api.operations():
-            handler = _handler(operation, endpoint, store, authenticator, in_flight)
-            app.router.add_route(operation.method, operation.path, handler)
+            sign = signature(operation, endpoint)
+            handler = _handler(operation, endpoint, sign, store=store, authenticator=authenticator, in_flight=in_flight)
+            app.router.add_route(operation.method, route(operation, sign), handler)
     return app
 
 
@@ -42,19 +43,19 @@ def application(
 async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Put each request on a trace, count and time it, and answer errors as problem documents."""
     resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else "(none)"
+    address = resource.canonical if resource is not None else "(none)"
     began = time.perf_counter()
     HTTP_IN_FLIGHT.inc()
     status = 500
     try:
-        with span(f"{request.method} {route}", SpanKind.SERVER, request.headers.get("traceparent")):
+        with span(f"{request.method} {address}", SpanKind.SERVER, request.headers.get("traceparent")):
             response = await _answered(request, handler)
             status = response.status
             return response
     finally:
         HTTP_IN_FLIGHT.dec()
-        HTTP_SECONDS.labels(request.method, route).observe(time.perf_counter() - began)
-        HTTP_REQUESTS.labels(request.method, route, str(status)).inc()
+        HTTP_SECONDS.labels(request.method, address).observe(time.perf_counter() - began)
+        HTTP_REQUESTS.labels(request.method, address, str(status)).inc()
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -71,11 +72,12 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
 def _handler(
     operation: Operation,
     endpoint: Endpoint,
+    sign: Signature,
+    *,
     store: Store,
     authenticator: Authenticator | None,
     in_flight: InFlight,
 ) -> Handler:
-    sign = signature(operation, endpoint)
     bind = binder(operation, sign, authenticator)
 
     async def handle(request: web.Request) -> web.StreamResponse:

@@ -35,9 +35,9 @@ class Channel:
 
 
 class Command(BaseModel):
-    """What a caller asks for: strict, frozen, unknown fields refused."""
+    """What a caller asks for: frozen, unknown fields and types other than JSON's own for a field refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Event(BaseModel):

@@ -30,6 +30,7 @@ from corelib.supervisor import Supervisor
 from corelib.timers import Timers
 from corelib.transaction import Origin, channels_of
 
+_LINE_BYTES = 32_768
 PARTS = ("http", "consumer", "relay", "timers")
 
 log = structlog.get_logger(__name__)
@@ -134,7 +135,13 @@ class Service:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set. The HTTP server starts first: liveness is told while dependencies come up."""
-        runner = web.AppRunner(self.app, access_log=None, shutdown_timeout=self.settings.grace_seconds)
+        runner = web.AppRunner(
+            self.app,
+            access_log=None,
+            shutdown_timeout=self.settings.grace_seconds,
+            # A longer line is refused by the parser in plain text; up to here, problem documents say what is wrong.
+            max_line_size=_LINE_BYTES,
+        )
         await runner.setup()
         wanted = self._wanted()
         # Health and metrics answer whatever parts run here; the apis are among the routes if "http" is wanted.
