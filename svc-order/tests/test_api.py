@@ -16,7 +16,9 @@ import pytest_asyncio
 from contracts.orders import OrderCancelled, OrderPlaced
 from corelib.clock import ManualClock
 from corelib.message import Event
-from corelib.testing import Desk, Issuer, free_port, running
+from corelib.testing.desk import Desk
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running
 from corelib.transaction import channels_of
 from svc_order.app import build
 from svc_order.domain import Price

@@ -26,7 +26,7 @@ from corelib.clock import ManualClock
 from corelib.dynamo.store import Dynamo
 from corelib.ids import uuid7
 from corelib.message import Event
-from corelib.testing import Desk, desk
+from corelib.testing.desk import Desk, desk
 from svc_order.app import build
 from svc_order.domain import FINAL, Line, Order, Status
 from svc_order.settings import OrderSettings

@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from corelib.testing import Issuer, free_port, running
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running
 from devstack.cable import Cable
 from svc_order.app import build
 from svc_order.domain import Price

@@ -20,7 +20,8 @@ from corelib.ids import uuid7
 from corelib.kafka import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.service import Service
-from corelib.testing import Issuer, free_port, running
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running
 from svc_order.app import build
 from svc_order.settings import OrderSettings
 

@@ -28,7 +28,9 @@ from corelib.clock import ManualClock
 from corelib.errors import Unavailable
 from corelib.ids import uuid7
 from corelib.message import Event
-from corelib.testing import Desk, Issuer, desk, free_port
+from corelib.testing.desk import Desk, desk
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port
 from svc_payment.app import build
 from svc_payment.provider.app import application
 from svc_payment.provider.settings import ProviderSettings

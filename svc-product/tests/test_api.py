@@ -18,7 +18,9 @@ from contracts.stock import ProductChanged
 from corelib.aws import Bucket
 from corelib.clock import ManualClock
 from corelib.message import Event
-from corelib.testing import Desk, Issuer, free_port, running
+from corelib.testing.desk import Desk
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running
 from corelib.transaction import channels_of
 from svc_product.app import build
 from svc_product.settings import ProductSettings

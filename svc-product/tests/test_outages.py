@@ -9,7 +9,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from corelib.testing import Issuer, free_port, running
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running
 from devstack.cable import Cable
 from svc_product.app import build
 from svc_product.settings import ProductSettings

@@ -20,7 +20,7 @@ from corelib.kafka import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.testing import free_port, running
+from corelib.testing.running import free_port, running
 from svc_product.app import build
 from svc_product.settings import ProductSettings
 from svc_product.store import Catalogue, Product

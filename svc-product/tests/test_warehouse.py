@@ -17,7 +17,7 @@ from corelib.clock import ManualClock
 from corelib.ids import uuid7
 from corelib.message import Event
 from corelib.postgres.store import Postgres
-from corelib.testing import Desk, desk
+from corelib.testing.desk import Desk, desk
 from svc_product.app import build
 from svc_product.settings import ProductSettings
 from svc_product.store import Catalogue, Product

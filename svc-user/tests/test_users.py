@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corelib.testing import free_port, running
+from corelib.testing.running import free_port, running
 from svc_user.app import build
 from svc_user.domain import normalise_email
 from svc_user.settings import UserSettings

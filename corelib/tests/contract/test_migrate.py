@@ -17,7 +17,7 @@ from corelib.postgres import schema
 from corelib.postgres.schema import STEPS, Step
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.testing import free_port
+from corelib.testing.running import free_port
 from corelib.transaction import Origin
 
 ORIGIN = Origin("test", SystemClock(), frozenset())

@@ -27,7 +27,7 @@ from corelib.service import Service
 from corelib.sqs import Sqs
 from corelib.sqs_queues import Queues
 from corelib.sqs_subscription import SqsSubscription
-from corelib.testing import free_port, running
+from corelib.testing.running import free_port, running
 from corelib.transaction import Origin
 from devstack.cable import Cable
 

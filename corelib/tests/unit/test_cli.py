@@ -104,6 +104,6 @@ def test_what_fails_is_a_sentence_and_ends_with_1(capsys: pytest.CaptureFixture[
 
 
 def test_a_service_imports_none_of_the_command_line() -> None:
-    script = "import sys, corelib.main, corelib.testing; print({'typer', 'corelib.cli'} & sys.modules.keys())"
+    script = "import sys, corelib.main, corelib.testing.desk; print({'typer', 'corelib.cli'} & sys.modules.keys())"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "set()"
