@@ -126,6 +126,7 @@ class OutboxLog:
         self._database = ""
         self._committed: Position | None = None
         self._read: Position | None = None
+        self._taken: Position | None = None
         self._keep_up_at = 0.0
 
     async def acquire(self, holder: str) -> bool:
@@ -139,7 +140,7 @@ class OutboxLog:
         database, now = await self._table.here()
         _require_same_era(self._relay, term, database, now)
         self._fence, self._database = term.fence, database
-        self._committed = self._read = term.position
+        self._committed = self._read = self._taken = term.position
         return True
 
     async def recover(self, receipt: bytes) -> None:
@@ -159,11 +160,14 @@ class OutboxLog:
         if not rows:
             await self._keep_up(position)
             return None
+        self._taken = position
         return Chunk(rows, position, position.receipt(self._database))
 
     async def _keep_up(self, position: Position) -> None:
         """Idle, move the cursor now and then: what it does not cover keeps the ring from turning."""
-        if asyncio.get_running_loop().time() >= self._keep_up_at:
+        # A read ahead finds nothing while rows taken before it are still on their way: they are not delivered.
+        delivered = self._taken is None or not self._taken.ahead_of(self._position)
+        if delivered and asyncio.get_running_loop().time() >= self._keep_up_at:
             await self.commit(position)
 
     async def commit(self, position: Position) -> None:
@@ -176,7 +180,7 @@ class OutboxLog:
 
     def rewind(self) -> None:
         """Read again from the last position committed."""
-        self._read = self._position
+        self._read = self._taken = self._position
 
     async def lag_seconds(self) -> float:
         """Return the age of the oldest row not yet delivered, 0.0 when there is none."""
