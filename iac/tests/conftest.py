@@ -1,12 +1,15 @@
-"""A stack that can be planned without a cloud."""
+"""The plans of all environments, made without a cloud."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from iac.errors import NoProvider
 from iac.places import plugins
 from iac.workspace import Workspace
+
+ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +21,9 @@ def provider() -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack(provider: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Laid out and initialised with the provider; nobody changes it."""
+def plans(provider: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     assert provider.is_dir()
-    made = Workspace(tmp_path_factory.mktemp("stack"), "aws")
-    made.lay()
-    made.init()
-    return made
+    stack = Workspace(tmp_path_factory.mktemp("stack"), "aws")
+    stack.lay()
+    stack.init()
+    return dict(zip(ENVIRONMENTS, stack.plans(*ENVIRONMENTS), strict=True))

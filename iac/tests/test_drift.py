@@ -15,7 +15,6 @@ from corelib.message import Transport
 from devstack.keys import Secrets
 from fn_notify import deploy, handler
 from iac import evidence
-from iac.workspace import Workspace
 from job_analytics.sinks import BUCKET
 from svc_user.store import SESSIONS
 
@@ -24,8 +23,8 @@ _SERVICES = ("user", "product", "order", "payment")
 
 
 @pytest.fixture(scope="session")
-def plan(stack: Workspace) -> dict[str, Any]:
-    return stack.plan("prod", out="drift.plan")
+def plan(plans: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return plans["prod"]
 
 
 @pytest.fixture(scope="session")

@@ -6,52 +6,60 @@ from pathlib import Path
 
 import pytest
 
-from iac.places import ROOM
-from iac.workspace import Workspace
+from iac import terraform
+from iac.errors import TerraformFailed
+from iac.places import ROOM, plugins
 
 _STACKS = ("aws", "bootstrap")
-_MODULES = sorted(str(path.parent.relative_to(ROOM)) for path in (ROOM / "modules").glob("*/*/main.tf"))
+_MODULES = sorted(str(path.parent.relative_to(ROOM)) for path in (ROOM / "modules" / "aws").glob("*/main.tf"))
+_TESTED = (*_MODULES, "aws")
 _MESSAGE = re.compile(r'error_message\s+= "(.+)"')
 _RUN = re.compile(r'^run "refuses_', re.MULTILINE)
 _VALIDATION = re.compile(r"^  validation \{", re.MULTILINE)
 
 
-@pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the room's Terraform, so that the tree stays clean."""
+def _copy(folder: Path) -> Path:
     for part in ("modules", *_STACKS):
-        shutil.copytree(ROOM / part, tmp_path / part, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-    (tmp_path / "aws" / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    return tmp_path
+        shutil.copytree(ROOM / part, folder / part, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+    return folder
 
 
-@pytest.mark.usefixtures("provider")
-@pytest.mark.parametrize("module", [*_MODULES, "aws"])
-def test_a_module_takes_what_is_allowed_and_refuses_the_rest(module: str, copy: Path) -> None:
-    there = Workspace(copy, module)
-    there.init()
-    assert "0 failed" in there.run("test", "-no-color")
+@pytest.fixture(scope="module")
+def said(provider: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What `terraform test` says of each module, and `terraform validate` of the bootstrap; all in one process."""
+    there = _copy(tmp_path_factory.mktemp("modules"))
+    (there / "aws" / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    commands = dict.fromkeys(_TESTED, ("test", "-no-color")) | {"bootstrap": ("validate", "-no-color")}
+    prepared = [
+        (there / name, command)
+        for name, wanted in commands.items()
+        for command in (("init", "-input=false", "-no-color", f"-plugin-dir={plugins()}"), wanted)
+    ]
+    assert provider.is_dir()
+    answers = terraform.run(prepared, terraform.without_configuration(there))[1::2]
+    return dict(zip(commands, answers, strict=True))
 
 
-@pytest.mark.usefixtures("provider")
-def test_bootstrap_is_valid(copy: Path) -> None:
-    there = Workspace(copy, "bootstrap")
-    there.init()
-    assert "valid" in there.run("validate", "-no-color")
+def test_modules_take_what_is_allowed_and_refuse_the_rest(said: dict[str, str]) -> None:
+    assert {name for name, answer in said.items() if "Success! " in answer} == {*_TESTED, "bootstrap"}
+    for name in _TESTED:
+        passed = re.search(r"Success! (\d+) passed, 0 failed", said[name])
+        assert passed, said[name]
+        assert int(passed[1]) == 1 + len(_RUN.findall(_tests(name)))
 
 
 def test_everything_is_formatted(tmp_path: Path) -> None:
-    shutil.copytree(ROOM / "modules", tmp_path / "modules")
-    for stack in _STACKS:
-        shutil.copytree(ROOM / stack, tmp_path / stack)
-    assert Workspace(tmp_path, ".").run("fmt", "-check", "-recursive") == ""
+    there = _copy(tmp_path)
+    try:
+        terraform.run([(there, ("fmt", "-check", "-recursive", "-diff"))], terraform.without_configuration(there))
+    except TerraformFailed as failed:
+        pytest.fail(failed.output)
 
 
-@pytest.mark.parametrize("module", [*_MODULES, "aws"])
+@pytest.mark.parametrize("module", _TESTED)
 def test_each_validation_has_a_test_and_a_message_that_says_what_is_allowed(module: str) -> None:
     variables = (ROOM / module / "variables.tf").read_text()
-    tests = (ROOM / module / "tests" / "validation.tftest.hcl").read_text()
-    assert len(_RUN.findall(tests)) >= len(_VALIDATION.findall(variables))
+    assert len(_RUN.findall(_tests(module))) >= len(_VALIDATION.findall(variables))
     messages = _MESSAGE.findall(variables)
     assert len(messages) == len(_VALIDATION.findall(variables))
     assert all("must" in message for message in messages)
@@ -61,3 +69,7 @@ def test_each_validation_has_a_test_and_a_message_that_says_what_is_allowed(modu
 def test_a_module_has_its_four_files_and_a_readme(module: str) -> None:
     wanted = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md", "tests"}
     assert {entry.name for entry in (ROOM / module).iterdir() if not entry.name.startswith(".")} == wanted
+
+
+def _tests(module: str) -> str:
+    return (ROOM / module / "tests" / "validation.tftest.hcl").read_text()

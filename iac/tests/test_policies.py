@@ -19,30 +19,22 @@ PASSING: dict[str, Any] = json.loads((POLICIES / "fixtures" / "passing.json").re
 _ROUNDS = 4
 
 
-def _one_of_a_type_each() -> list[list[str]]:
-    """Split the policies so that no two of a round break the same resource."""
-    rounds: list[dict[str, str]] = []
-    for name, case in CASES.items():
-        free = next((taken for taken in rounds if case["type"] not in taken), None)
-        if free is None:
-            rounds.append(free := {})
-        free[case["type"]] = name
-    return [list(taken.values()) for taken in rounds]
-
-
 def _merged(value: Any, change: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(change, Mapping):
         return {key: _merged(value.get(key), change.get(key, value.get(key))) for key in {**value, **change}}
     return change
 
 
-def _broken(names: list[str]) -> dict[str, Any]:
+def _with_a_broken_one_for_each() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the passing fixture with, for each policy, a resource that breaks it; and the address of each."""
     document = deepcopy(PASSING)
-    for resource in evidence.resources(document):
-        for name in names:
-            if CASES[name]["type"] == resource["type"]:
-                resource["values"] = _merged(resource["values"], CASES[name]["fail"])
-    return document
+    sound = {resource["type"]: resource for resource in evidence.resources(PASSING)}
+    broken = {name: f"{case['type']}.broken[{at}]" for at, (name, case) in enumerate(CASES.items())}
+    for name, address in broken.items():
+        resource = sound[CASES[name]["type"]]
+        values = _merged(resource["values"], CASES[name]["fail"])
+        evidence.resources(document).append({**resource, "address": address, "values": values})
+    return document, broken
 
 
 def test_every_policy_has_a_case_and_every_case_a_policy() -> None:
@@ -53,17 +45,20 @@ def test_every_policy_passes_on_its_fixture() -> None:
     assert set(policies.judge(PASSING).items()) == {(name, Verdict.PASSED) for name in CASES}
 
 
-@pytest.mark.parametrize("broken", _one_of_a_type_each())
-def test_exactly_the_broken_policies_fail(broken: list[str]) -> None:
-    assert sorted(policies.failures(_broken(broken))) == sorted(broken)
+def test_every_policy_fails_on_the_resource_that_breaks_it_and_on_no_other() -> None:
+    document, broken = _with_a_broken_one_for_each()
+    complaints = policies.failures(document)
+    assert {name: policies.blamed(said, document) for name, said in complaints.items()} == {
+        name: {address} for name, address in broken.items()
+    }
 
 
-@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_the_plan_of_each_environment_meets_every_policy(environment: str, stack: Workspace) -> None:
-    verdicts = policies.judge(evidence.of_plan(stack.plan(environment, out=f"{environment}.plan")))
-    skipped = {name for name, verdict in verdicts.items() if verdict is Verdict.SKIPPED}
-    assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAILED} == set()
-    assert skipped == (set() if environment == "prod" else {name for name in CASES if " of prod " in name})
+def test_the_plan_of_each_environment_meets_every_policy(plans: dict[str, dict[str, Any]]) -> None:
+    for environment, plan in plans.items():
+        verdicts = policies.judge(evidence.of_plan(plan))
+        skipped = {name for name, verdict in verdicts.items() if verdict is Verdict.SKIPPED}
+        assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAILED} == set()
+        assert skipped == (set() if environment == "prod" else {name for name in CASES if " of prod " in name})
 
 
 @pytest.mark.parametrize("turn", range(_ROUNDS))

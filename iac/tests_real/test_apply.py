@@ -46,21 +46,21 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def run(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     variables = {"account_id": LOCAL_ACCOUNT, "allow_data_loss": "true"}
-    stack = Workspace(tmp_path_factory.mktemp("real"), "aws", aws_endpoint, variables)
+    stack = Workspace(tmp_path_factory.mktemp("real"), "aws", cloud, variables)
     stack.lay()
     stack.init()
-    seen = Run(_everything(aws_endpoint))
+    seen = Run(_everything(cloud))
     seen.planned = stack.plan(_ENVIRONMENT)
     with pytest.raises(TerraformFailed):  # the cluster of brokers; what else is missing, a test below tells
         stack.apply()
     seen.applied = stack.show()
     seen.again = stack.plan(_ENVIRONMENT, out="again")
-    seen.ours = _stores(aws_endpoint, "souk-dev-")
-    _provision_as_devstack(aws_endpoint)
-    seen.devstacks = _stores(aws_endpoint, _DEVSTACK)
-    _remove(aws_endpoint, _DEVSTACK)
+    seen.ours = _stores(cloud, "souk-dev-")
+    _provision_as_devstack(cloud)
+    seen.devstacks = _stores(cloud, _DEVSTACK)
+    _remove(cloud, _DEVSTACK)
     stack.forget("module.broker.aws_msk_cluster.this")
     with pytest.raises(TerraformFailed) as failed:
         stack.destroy(_ENVIRONMENT)
@@ -68,7 +68,7 @@ def run(aws_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     stack.forget(*local_cloud.NOT_DELETED)
     stack.destroy(_ENVIRONMENT)
     seen.kept = stack.run("state", "list").split()
-    seen.after = _everything(aws_endpoint)
+    seen.after = _everything(cloud)
     return seen
 
 

@@ -28,10 +28,8 @@ def joined(resource: Resource, everything: Sequence[Resource]) -> Resource:
 def platform(everything: Sequence[Resource]) -> Resource:
     """Return the one resource that counts what must exist, or must not."""
     addons = [values["addon_name"] for values in _of("aws_eks_addon", everything)]
-    endpoints = [str(values["service_name"]).rpartition(".")[2] for values in _of("aws_vpc_endpoint", everything)]
     values = {
-        "addons": sorted(addons),
-        "endpoints": sorted(endpoints),
+        "pod_metrics": "measured" if "metrics-server" in addons else "missing",
         "budgets": _count(everything, "aws_budgets_budget"),
         "flow_logs": _count(everything, "aws_flow_log"),
         "static_keys": _count(everything, "aws_iam_access_key", "aws_iam_user"),
@@ -113,6 +111,10 @@ def _repository(values: Mapping[str, Any], everything: Sequence[Resource]) -> di
     return {"lifecycle": "tidy" if policy else "none"}
 
 
+def _cluster(values: Mapping[str, Any], _everything: Sequence[Resource]) -> dict[str, Any]:
+    return {"audit": "logged" if "audit" in rights.listed(values.get("enabled_cluster_log_types")) else "not logged"}
+
+
 def _default_group(values: Mapping[str, Any], _everything: Sequence[Resource]) -> dict[str, Any]:
     return {"lets_in": "somebody" if values.get("ingress") else "nobody"}
 
@@ -124,4 +126,5 @@ _TOLD: Mapping[str, Callable[[Mapping[str, Any], Sequence[Resource]], dict[str, 
     "aws_db_instance": _database,
     "aws_ecr_repository": _repository,
     "aws_default_security_group": _default_group,
+    "aws_eks_cluster": _cluster,
 }

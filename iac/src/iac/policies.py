@@ -11,11 +11,11 @@ from typing import Any
 
 from iac.environments import tool
 from iac.errors import PoliciesUnreadable
+from iac.evidence import resources
 from iac.places import POLICIES
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SCENARIO = "Scenario: "
-_ADDRESS = re.compile(r'(?:[a-z_]+(?:\["[^"]*"\]|\[\d+\])?\.)+[a-z_]+(?:\["[^"]*"\]|\[\d+\])?')
 _SECONDS = 300
 
 
@@ -43,9 +43,10 @@ def failures(evidence: Mapping[str, Any]) -> dict[str, str]:
     return {name: complaint for name, (verdict, complaint) in report(evidence).items() if verdict is Verdict.FAILED}
 
 
-def addresses(complaint: str) -> list[str]:
-    """Return the addresses of the resources in a complaint."""
-    return sorted(set(_ADDRESS.findall(complaint)))
+def blamed(complaint: str, evidence: Mapping[str, Any]) -> set[str]:
+    """Return the addresses of the resources that a complaint is about."""
+    found = (resource["address"] for resource in resources(evidence))
+    return {address for address in found if re.search(rf"(?<![\w.]){re.escape(address)}(?![\w.\[])", complaint)}
 
 
 def report(evidence: Mapping[str, Any]) -> dict[str, tuple[Verdict, str]]:

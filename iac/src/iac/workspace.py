@@ -1,17 +1,13 @@
 """A copy of a stack to work on: the tree stays clean, and a test may change what it likes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iac import package
-from iac.errors import TerraformFailed
+from iac import package, terraform
 from iac.places import ROOM, plugins
 
 LOCAL_ACCOUNT = "000000000000"
@@ -59,13 +55,23 @@ class Workspace:
         """Prepare the folder, with the providers of this machine."""
         self.run("init", "-input=false", "-no-color", f"-plugin-dir={plugins()}")
 
-    def plan(self, environment: str, *, out: str = "plan", refresh: bool = True) -> dict[str, Any]:
+    def plan(self, environment: str, *, out: str = "plan") -> dict[str, Any]:
         """Plan an environment; return the plan's JSON."""
-        files = [f"-var-file=environments/{environment}.tfvars"] if self.stack == "aws" else []
-        values = [f"-var={name}={value}" for name, value in self.variables.items()]
-        fresh = ["-refresh=false"] if self.endpoint is None or not refresh else []
-        self.run("plan", "-input=false", "-no-color", f"-out={out}", *files, *values, *fresh)
-        return self.show(out)
+        return self.plans(environment, out=out)[0]
+
+    def plans(self, *environments: str, out: str = "plan") -> list[dict[str, Any]]:
+        """Plan environments one after another; return each plan's JSON."""
+        # Without an endpoint there is nobody to ask what is there.
+        fresh = [] if self.endpoint else ["-refresh=false"]
+        commands = [
+            [*command, *arguments]
+            for environment in environments
+            for command, arguments in (
+                (["plan", "-input=false", "-no-color", f"-out={out}"], [*self._values(environment), *fresh]),
+                (["show", "-json", out], []),
+            )
+        ]
+        return [json.loads(shown) for shown in self.run_all(*commands)[1::2]]
 
     def show(self, file: str = "") -> dict[str, Any]:
         """Return a plan, or the state, as JSON."""
@@ -82,34 +88,26 @@ class Workspace:
 
     def destroy(self, environment: str) -> str:
         """Destroy everything in the state."""
-        files = [f"-var-file=environments/{environment}.tfvars"] if self.stack == "aws" else []
-        values = [f"-var={name}={value}" for name, value in self.variables.items()]
-        return self.run("destroy", "-auto-approve", "-input=false", "-no-color", "-parallelism=30", *files, *values)
+        calm = ("-auto-approve", "-input=false", "-no-color", "-parallelism=30")
+        return self.run("destroy", *calm, *self._values(environment))
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs by name."""
         return {name: output["value"] for name, output in json.loads(self.run("output", "-json")).items()}
 
-    def run(self, command: str, *arguments: str) -> str:
-        """Run Terraform; return its standard output. Raises `TerraformFailed`."""
-        done = subprocess.run(  # noqa: S603 -- our own interpreter
-            (sys.executable, "-m", "iac.core", command, *arguments),
-            cwd=self.home,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise TerraformFailed(command, done.stdout + done.stderr)
-        return done.stdout
+    def run(self, *command: str) -> str:
+        """Run a command of Terraform; return what it said. Raises `TerraformFailed`."""
+        return self.run_all(command)[0]
 
-    def _environment(self) -> dict[str, str]:
-        # A configuration file that is named but missing makes init fail; ours is empty, and there.
-        configuration = self.folder / "terraform.rc"
-        configuration.touch()
-        calm = {"TF_CLI_CONFIG_FILE": str(configuration), "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-        # Visibly false: a plan without an endpoint calls nobody, and an emulator takes anything.
-        keys = {"AWS_ACCESS_KEY_ID": "local-not-a-key", "AWS_SECRET_ACCESS_KEY": "local-not-a-secret"}
+    def run_all(self, *commands: Sequence[str]) -> list[str]:
+        """Run commands in one process; return what each said. Raises `TerraformFailed` for the first that fails."""
+        return terraform.run([(self.home, command) for command in commands], self.environment())
+
+    def _values(self, environment: str) -> list[str]:
+        files = [f"-var-file=environments/{environment}.tfvars"] if self.stack == "aws" else []
+        return files + [f"-var={name}={value}" for name, value in self.variables.items()]
+
+    def environment(self) -> dict[str, str]:
+        """What Terraform is told by variables."""
         there = {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}
-        return {**os.environ, **calm, **keys, "AWS_EC2_METADATA_DISABLED": "true", **there}
+        return {**terraform.without_configuration(self.folder), **there}
