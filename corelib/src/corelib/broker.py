@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from corelib.history import History
 from corelib.message import Channel, Record
 
 
@@ -122,4 +123,8 @@ class LogBroker(Protocol):
 
     def log(self, name: str, *, exactly_once: bool = True) -> LogSink:
         """Return a producer for one outbox that is a log; `name` is unique to it."""
+        ...
+
+    def history(self, channels: Sequence[Channel]) -> History:
+        """Return what the topics of these channels still hold."""
         ...

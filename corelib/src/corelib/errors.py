@@ -68,5 +68,9 @@ class SettingsError(CorelibError):
     """Raised when a setting is missing or wrong; the message names variable, value given and what is allowed."""
 
 
+class Forgotten(CorelibError):
+    """Raised when a replay comes to an event that inboxes may not remember: its effect would happen again."""
+
+
 class UsageError(CorelibError):
     """Raised when a command was given what it cannot work with; the message says what would do."""

@@ -13,6 +13,8 @@ from aiokafka.partitioner import murmur2
 
 from corelib.broker import Subscription
 from corelib.errors import Unavailable
+from corelib.history import History
+from corelib.kafka_history import KafkaHistory
 from corelib.kafka_log import KafkaLog
 from corelib.kafka_subscription import KafkaSubscription
 from corelib.kafka_topics import new_topic
@@ -111,6 +113,10 @@ class Kafka:
     def log(self, name: str) -> KafkaLog:
         """Return a producer for one outbox that is a log; `name` is unique to it."""
         return KafkaLog(self._bootstrap, name, prefix=self._prefix, exactly_once=self._exactly_once)
+
+    def history(self, channels: Sequence[Channel]) -> History:
+        """Return what the topics of these channels still hold."""
+        return KafkaHistory(self._bootstrap, {channel.name: self.topic(channel.name) for channel in channels})
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""

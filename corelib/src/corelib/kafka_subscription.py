@@ -77,7 +77,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
                     if self._closing.is_set():
                         return
                     if partition in self._partitions:
-                        yield Delivery(self._record(message), (partition, message.offset))
+                        yield Delivery(record_of(message, self._topics[message.topic]), (partition, message.offset))
             await self._commit_when_due()
 
     async def done(self, delivery: Delivery) -> None:
@@ -125,11 +125,6 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             if book is not None:
                 book.take(message.offset for message in messages)
 
-    def _record(self, message: ConsumerRecord) -> Record:
-        headers = tuple((name, value.decode("utf-8", "replace")) for name, value in message.headers)
-        key = (message.key or b"").decode("utf-8", "replace")
-        return Record(self._topics[message.topic], key, headers, message.value or b"")
-
     async def _commit_when_due(self) -> None:
         if asyncio.get_running_loop().time() >= self._commit_due:
             self._commit_due = asyncio.get_running_loop().time() + _COMMIT_SECONDS
@@ -148,3 +143,10 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         for partition, offset in offsets.items():
             if partition in self._partitions:
                 self._partitions[partition].committed = offset
+
+
+def record_of(message: ConsumerRecord, channel: str) -> Record:
+    """Return a message as our record; what is no text in it is replaced, as a parked record has to be shown."""
+    headers = tuple((name, value.decode("utf-8", "replace")) for name, value in message.headers)
+    key = (message.key or b"").decode("utf-8", "replace")
+    return Record(channel, key, headers, message.value or b"")

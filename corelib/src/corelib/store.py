@@ -7,7 +7,9 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 from corelib.broker import Outgoing
+from corelib.history import History
 from corelib.message import Record
+from corelib.operation import Operations
 from corelib.transaction import Mark, Origin, Transaction
 
 
@@ -135,6 +137,7 @@ class Store(Protocol):
 
     name: str
     parking: ParkingLot
+    operations: Operations
 
     async def provision(self) -> None:
         """Create or upgrade tables; idempotent; for local machines, tests and migration jobs."""
@@ -171,6 +174,10 @@ class Store(Protocol):
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
         """Return a relay's reader over these channels; `relay` names its cursor and lease."""
+        ...
+
+    def history(self, relay: str) -> History:
+        """Return what a relay has delivered and the outbox still keeps."""
         ...
 
     async def fire(self, limit: int) -> int:

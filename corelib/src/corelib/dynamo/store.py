@@ -10,15 +10,19 @@ from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
+from corelib.dynamo.history import DynamoHistory
 from corelib.dynamo.items import value_of
 from corelib.dynamo.layout import Entry, key_of, mark_key
 from corelib.dynamo.lease import Lease
+from corelib.dynamo.operations import DynamoOperations
 from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.parking import Parking
 from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
+from corelib.history import History
+from corelib.operation import Operations
 from corelib.store import Change, ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
@@ -39,6 +43,7 @@ class Dynamo(Documents):
         self._timers = TimerItems(table)
         self._due = DueTimers(self._client, table, self._committer)
         self.parking: ParkingLot = Parking(self._client, table, self._now)
+        self.operations: Operations = DynamoOperations(self._client, table)
         self._outboxes: list[Outbox] = []
         self._wakes: list[EventWake] = []
         self._opened: Origin | None = None
@@ -110,6 +115,10 @@ class Dynamo(Documents):
         outbox = Outbox(self._client, self._table, Lease(self._client, self._table, relay, clock), channels, clock)
         self._outboxes.append(outbox)
         return outbox
+
+    def history(self, relay: str) -> History:  # noqa: ARG002 -- the table knows what is delivered, whoever did it
+        """Return what was delivered and has not expired."""
+        return DynamoHistory(self._client, self._table)
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox, each atomically; return how many fired."""

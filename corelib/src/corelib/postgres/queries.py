@@ -76,6 +76,19 @@ CREATE TABLE IF NOT EXISTS parked (
 );
 """
 
+OPERATIONS = """
+CREATE TABLE operation (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    who text NOT NULL,
+    reason text NOT NULL,
+    details json NOT NULL,
+    began timestamptz NOT NULL,
+    progress json NOT NULL,
+    ended timestamptz
+);
+"""
+
 # -- lock_schema -- one migration at a time, in all schemas of the database.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
 
@@ -230,6 +243,36 @@ _OLDEST = """(SELECT written FROM outbox_{slot}, cursor c
        AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id)
      ORDER BY id LIMIT 1)"""
 OUTBOX_LAG = OUTBOX_LAG.format(union="\n    UNION ALL\n    ".join(_OLDEST.format(slot=slot) for slot in SLOTS))
+
+# -- history_bounds -- the first and the last id that the ring keeps.
+_BOUNDS = " UNION ALL ".join(f"SELECT min(id) AS first, max(id) AS last FROM outbox_{slot}" for slot in SLOTS)  # noqa: S608 -- our own names
+HISTORY_BOUNDS = f"SELECT coalesce(min(first), 1), coalesce(max(last), 0) FROM ({_BOUNDS}) slots"  # noqa: S608 -- as above
+
+# -- history -- rows that a relay has delivered, in pages by id; types and traces are looked for in the packed headers.
+_HISTORY = """
+(SELECT id, channel, key, headers, payload, written FROM outbox_{slot}
+ WHERE id > $2 AND id <= $3 AND channel = ANY($4)
+   AND ($5::timestamptz IS NULL OR written >= $5) AND ($6::timestamptz IS NULL OR written < $6)
+   AND ($7::text[] IS NULL OR key = ANY($7))
+   AND ($8::bytea[] IS NULL OR EXISTS (SELECT FROM unnest($8) needle WHERE position(needle IN headers) > 0))
+   AND ($9::bytea[] IS NULL OR EXISTS (SELECT FROM unnest($9) needle WHERE position(needle IN headers) > 0))
+   AND EXISTS (SELECT FROM outbox_cursor c WHERE relay = $1
+               AND (pg_visible_in_snapshot(xid, c.done) OR pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id))
+ ORDER BY id LIMIT $10)
+"""
+HISTORY = f"{' UNION ALL '.join(_HISTORY.format(slot=slot) for slot in SLOTS)} ORDER BY id LIMIT $10"
+
+# -- save_operation --
+SAVE_OPERATION = """
+INSERT INTO operation (id, kind, who, reason, details, began, progress, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (id) DO UPDATE SET progress = excluded.progress, ended = excluded.ended
+"""
+
+# -- find_operation --
+FIND_OPERATION = "SELECT * FROM operation WHERE id = $1"
+
+# -- list_operations -- ids are in order of time.
+LIST_OPERATIONS = "SELECT * FROM operation ORDER BY id DESC"
 
 # -- parked_keys --
 PARKED_KEYS = "SELECT DISTINCT key FROM parked WHERE handler = $1"

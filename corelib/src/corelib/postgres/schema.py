@@ -31,6 +31,7 @@ class Step:
 
 STEPS: tuple[Step, ...] = (
     Step(1, "outbox ring, relay cursors, marks, timers, parked records", queries.OUTBOX_SCHEMA + queries.SCHEMA, 1),
+    Step(2, "the audit of what operators did", queries.OPERATIONS, 1),
 )
 VERSION = STEPS[-1].version
 """The version that this release is written for."""

@@ -10,11 +10,15 @@ import asyncpg
 import orjson
 
 from corelib.errors import Conflict, Unavailable
+from corelib.history import History
 from corelib.message import Record
+from corelib.operation import Operations
 from corelib.outbox_log import AcknowledgedLog, OutboxLog
 from corelib.part import Part
 from corelib.postgres import queries, schema
+from corelib.postgres.history import PostgresHistory
 from corelib.postgres.log import PostgresLogTable
+from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
 from corelib.postgres.ring import Ring, RingTurner
@@ -53,6 +57,7 @@ class Postgres:
         self._origin: Origin | None = None
         self._wakes: list[EventWake] = []
         self.parking: ParkingLot = PostgresParking(self._pool)
+        self.operations: Operations = PostgresOperations(self._pool)
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -152,6 +157,10 @@ class Postgres:
     def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
         """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
         return OutboxLog(PostgresLogTable(self._pool, relay, channels), relay)
+
+    def history(self, relay: str) -> History:
+        """Return what a relay has delivered and the ring still keeps."""
+        return PostgresHistory(self._pool, relay)
 
     def parts(self) -> list[Part]:
         """Return what keeps the store in order, to run beside the relays."""

@@ -1,0 +1,169 @@
+"""`corelib replay`: send again what was sent before."""
+
+import getpass
+import re
+import socket
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from corelib.cli.frame import complaints, console, opened, run, service_of
+from corelib.errors import UsageError
+from corelib.history import Selection
+from corelib.operation import Operation
+from corelib.replay import KIND, Plan, Replay, Source, Tally, channels_for, replay_of
+from corelib.service import Service
+
+_AGO = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+HELP = """Send again what was sent before: count it first, then send it with `--go`.
+
+Events keep their ids, so consumers whose inbox remembers them change nothing; per key they keep their order. What is
+older than inboxes remember is refused. Each replay is written down with who and why; Ctrl-C stops it where it can be
+gone on with.
+"""
+EXAMPLES = """Examples:
+
+`corelib --app svc_product replay --since 2h --type souk.stock.reserved.v1` counts.
+
+`corelib --app svc_product replay --since 2h --go --reason "search index lost" --to stock-again` sends elsewhere.
+
+`corelib --app svc_order replay --parked o-17` counts what is parked of a key.
+
+`corelib --app svc_product replay --resume 0198c1c2-…` goes on.
+"""
+
+_Source = Annotated[Source, typer.Option(help="Where to read what was sent")]
+_Since = Annotated[str, typer.Option(metavar="WHEN", help="2026-11-25T08:00, in UTC, or 90m, 2h, 3d ago")]
+_Until = Annotated[str, typer.Option(metavar="WHEN", help="As --since; without, up to now")]
+_Types = Annotated[list[str] | None, typer.Option("--type", metavar="TYPE", help="Of this type; may be repeated")]
+_Topics = Annotated[list[str] | None, typer.Option(metavar="TOPIC", help="Of this topic or queue")]
+_Keys = Annotated[list[str] | None, typer.Option(metavar="KEY", help="Of this key")]
+_Traces = Annotated[list[str] | None, typer.Option(metavar="TRACE", help="Of this trace id")]
+_Parked = Annotated[list[str] | None, typer.Option(metavar="KEY", help="What is parked of this key (sets --source)")]
+_Target = Annotated[str, typer.Option(metavar="TOPIC", help="Send there instead of where it was sent before")]
+_Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0 is no limit")]
+_Forgotten = Annotated[bool, typer.Option("--even-forgotten", help="Also what inboxes forgot and handle again")]
+_Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
+_Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go")]
+_Who = Annotated[str, typer.Option(envvar="CORELIB_WHO", help="Who, for the audit [default: user@host]")]
+_Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
+
+
+def replay(
+    context: typer.Context,
+    *,
+    source: _Source = Source.OUTBOX,
+    since: _Since = "",
+    until: _Until = "",
+    kind: _Types = None,
+    topic: _Topics = None,
+    key: _Keys = None,
+    trace: _Traces = None,
+    parked: _Parked = None,
+    to: _Target = "",
+    rate: _Rate = 1_000.0,
+    even_forgotten: _Forgotten = False,
+    go: _Go = False,
+    reason: _Reason = "",
+    who: _Who = "",
+    resume: _Resume = None,
+) -> None:
+    """Count, send, or go on."""
+    service = service_of(context)
+    if resume is not None:
+        run(_resumed(service, resume))
+        return
+    if go and not reason:
+        raise UsageError("--go needs --reason: it is written down with the replay")
+    source = Source.PARKED if parked else source
+    transport, channels = channels_for(service, source, topic or [])
+    selection = Selection(
+        channels=channels,
+        since=_moment(since, "--since"),
+        until=_moment(until, "--until") or datetime.now(UTC),
+        types=frozenset(kind or ()),
+        keys=frozenset([*(key or ()), *(parked or ())]),
+        traces=frozenset(trace or ()),
+    )
+    plan = Plan(
+        source=source, transport=transport, selection=selection, target=to, rate=rate, even_forgotten=even_forgotten
+    )
+    run(_counted_or_sent(service, plan, reason=reason if go else "", who=who or _me()))
+
+
+async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: str) -> None:
+    async with opened(service, brokers=True):
+        work = replay_of(service, plan)
+        with console.status("Counting …"):
+            tally = await work.count()
+        _show(tally)
+        if not tally.records:
+            return
+        if not reason:
+            console.print("Nothing was sent. Add --go and --reason to send it.")
+            return
+        details = plan.model_dump(mode="json")
+        operation = Operation(KIND, who, reason, details, service.clock.now())
+        await _send(work, operation, tally.records)
+
+
+async def _resumed(service: Service, number: UUID) -> None:
+    async with opened(service, brokers=True):
+        operation = await service.store.operations.find(number)
+        if operation is None or operation.kind != KIND:
+            raise UsageError(f"--resume {number}: there is no such replay")
+        if operation.ended:
+            raise UsageError(f"--resume {number}: it has ended, at {operation.ended.isoformat()}")
+        work = replay_of(service, Plan.model_validate(operation.details))
+        with console.status("Counting …"):
+            tally = await work.count()
+        await _send(work, operation, tally.records)
+
+
+async def _send(work: Replay, operation: Operation, total: int) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("Sending", total=total, completed=operation.progress.get("sent", 0))
+            ended = await work.run(operation, lambda count: progress.advance(task, count))
+    except BaseException:
+        complaints.print(f"It can be gone on with: corelib replay --resume {operation.id}", soft_wrap=True)
+        raise
+    console.print(f"Sent {ended.progress['sent']} events again. It is written down as {operation.id}.", soft_wrap=True)
+
+
+def _show(tally: Tally) -> None:
+    console.print(f"{tally.records} events" + (f", from {tally.first} to {tally.last}." if tally.records else "."))
+    table = Table("type", "events")
+    for kind, count in sorted(tally.types.items()):
+        table.add_row(kind, str(count))
+    if tally.records:
+        console.print(table)
+    if tally.forgotten:
+        console.print(
+            f"{tally.forgotten} of them are older than inboxes remember: consumers would handle them again. They are"
+            " refused unless you say --even-forgotten."
+        )
+
+
+def _moment(text: str, option: str) -> datetime | None:
+    if not text:
+        return None
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text}: give a time as 2026-11-25T08:00, or a duration as 90m, 2h, 3d") from None
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def _me() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,61 @@
+"""What is asked of a Kafka cluster about itself: its topics, their settings, and how far groups have come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from corelib.errors import Unavailable
+
+_DEADLINE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the cluster has it; `replicas` is of the partition that has the fewest."""
+
+    name: str
+    partitions: tuple[int, ...]
+    replicas: int
+
+
+@asynccontextmanager
+async def administering(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Lend a client for questions about the cluster. Raises `Unavailable`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
+        yield admin
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise Unavailable("kafka", repr(error)) from error
+    finally:
+        await admin.close()
+
+
+async def topics_of(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, Topic]:
+    """Return those of the topics that exist."""
+    described = await admin.describe_topics(sorted(names)) if names else []
+    return {
+        topic["topic"]: Topic(
+            topic["topic"],
+            tuple(sorted(partition["partition"] for partition in topic["partitions"])),
+            min((len(partition["replicas"]) for partition in topic["partitions"]), default=0),
+        )
+        for topic in described
+        if not topic["error_code"]
+    }
+
+
+async def settings_of(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:
+    """Return the settings of topics, those of the cluster among them where a topic has none of its own."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(names)]
+    answers = await admin.describe_configs(resources) if resources else []
+    return {
+        name: {setting[0]: setting[1] for setting in settings}
+        for answer in answers
+        for _, _, _, name, settings in answer.resources
+    }

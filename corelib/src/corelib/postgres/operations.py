@@ -1,0 +1,62 @@
+"""Where the operations of operators are kept on PostgreSQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from corelib.operation import Operation
+from corelib.postgres import queries
+from corelib.postgres.pool import Pool
+
+
+class PostgresOperations:
+    """Implements `Operations`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def save(self, operation: Operation) -> None:
+        """Write an operation, or how far it has come since."""
+        async with self._pool.connection() as connection:
+            await save(connection, operation)
+
+    async def find(self, id: UUID) -> Operation | None:  # noqa: A002 -- the operation's own word
+        """Return one, None where there is none."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(queries.FIND_OPERATION, id)
+        return _operation(row) if row else None
+
+    async def list(self) -> Sequence[Operation]:
+        """Return all, the latest first."""
+        async with self._pool.connection() as connection:
+            return [_operation(row) for row in await connection.fetch(queries.LIST_OPERATIONS)]
+
+
+async def save(connection: asyncpg.Connection, operation: Operation) -> None:
+    """Write an operation in a transaction that does what it says."""
+    await connection.execute(
+        queries.SAVE_OPERATION,
+        operation.id,
+        operation.kind,
+        operation.who,
+        operation.reason,
+        orjson.dumps(operation.details).decode(),
+        operation.began,
+        orjson.dumps(operation.progress).decode(),
+        operation.ended,
+    )
+
+
+def _operation(row: asyncpg.Record) -> Operation:
+    return Operation(
+        id=UUID(str(row["id"])),
+        kind=row["kind"],
+        who=row["who"],
+        reason=row["reason"],
+        details=orjson.loads(row["details"]),
+        began=row["began"],
+        progress=orjson.loads(row["progress"]),
+        ended=row["ended"],
+    )

@@ -1,0 +1,220 @@
+"""Sends again what was sent before: counted first, at a rate, in order per key, to be gone on with where it stopped.
+
+A record keeps its event's id, so a consumer whose inbox still remembers the event changes nothing. What is older than
+the inbox remembers would have its effect again, and is refused unless that is what is wanted.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from corelib.broker import LogBroker, Publisher
+from corelib.clock import Clock
+from corelib.errors import Forgotten, Unavailable, UsageError
+from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
+from corelib.message import Record
+from corelib.operation import Operation, Operations
+from corelib.service import Service
+from corelib.store import ParkingLot
+from corelib.transaction import Mark, channels_of
+
+KIND = "replay"
+_MOST_AT_ONCE = 500
+_PATIENCE_SECONDS = 60.0
+_MARGIN = timedelta(hours=1)
+"""A consumer may take this long to get to what was sent."""
+
+
+class Source(StrEnum):
+    """Where what was sent is read from."""
+
+    OUTBOX = "outbox"
+    TOPIC = "topic"
+    PARKED = "parked"
+
+
+class Plan(BaseModel):
+    """What is to be sent again, and how; kept with the operation, so that it can be gone on with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Source
+    transport: str
+    selection: Selection
+    target: str = ""
+    rate: float = Field(default=1_000.0, ge=0)
+    even_forgotten: bool = False
+
+
+@dataclass
+class Tally:
+    """What a plan would send; `forgotten` is what the inbox may not remember any more."""
+
+    records: int = 0
+    forgotten: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    types: Counter[str] = field(default_factory=Counter)
+
+    def add(self, past: Past, *, forgotten: bool) -> None:
+        """Count one record."""
+        self.records += 1
+        self.forgotten += forgotten
+        self.first = min(self.first or past.time, past.time)
+        self.last = max(self.last or past.time, past.time)
+        self.types[past.record.header("ce_type") or ""] += 1
+
+
+class Replay:
+    """A plan and what it is carried out with."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        history: History,
+        publisher: Publisher,
+        operations: Operations,
+        clock: Clock,
+        *,
+        remembered: timedelta = Mark.keep,
+    ) -> None:
+        self.plan = plan
+        self._history = history
+        self._publisher = publisher
+        self._operations = operations
+        self._clock = clock
+        self._remembered = remembered
+
+    async def count(self) -> Tally:
+        """Return what would be sent; sends nothing."""
+        tally = Tally()
+        async for page in self._history.pages(self.plan.selection):
+            for past in page.records:
+                tally.add(past, forgotten=self._is_forgotten(past))
+        return tally
+
+    async def run(self, operation: Operation, sent: Callable[[int], None] = lambda _: None) -> Operation:
+        """Send from where the operation's progress is; `sent` hears of each batch. Returns the operation, ended.
+
+        Raises `Unavailable` when the broker stays away for a minute, and `Forgotten`; the progress is saved then.
+        """
+        count = operation.progress.get("sent", 0)
+        pace = _Pace(self.plan.rate)
+        await self._operations.save(operation)
+        async for page in self._history.pages(self.plan.selection, operation.progress.get("place")):
+            for batch in _batches(page.records, pace.batch):
+                await pace.wait(len(batch))
+                await self._send([self._again(past, operation) for past in batch])
+                count += len(batch)
+                sent(len(batch))
+            operation = replace(operation, progress={"place": page.place, "sent": count})
+            if page.records:
+                await self._operations.save(operation)
+        operation = replace(operation, progress={**operation.progress, "sent": count}, ended=self._clock.now())
+        await self._operations.save(operation)
+        return operation
+
+    def _again(self, past: Past, operation: Operation) -> Record:
+        if self._is_forgotten(past) and not self.plan.even_forgotten:
+            raise Forgotten(
+                f"an event of {past.time.isoformat()} is older than inboxes remember ({self._remembered.days} days):"
+                " consumers would handle it again. Narrow the time, or say --even-forgotten"
+            )
+        record = past.record
+        headers = (*record.headers, (REPLAY_HEADER, str(operation.id)))
+        return replace(record, channel=self.plan.target or record.channel, headers=headers)
+
+    def _is_forgotten(self, past: Past) -> bool:
+        return past.time < self._clock.now() - self._remembered + _MARGIN
+
+    async def _send(self, records: Sequence[Record]) -> None:
+        """Send until all is acknowledged."""
+        left = list(records)
+
+        async def attempt() -> None:
+            sent = await self._publisher.send(left)
+            left[:] = [record for record, ok in zip(left, sent, strict=True) if not ok]
+            if left:
+                raise Unavailable(self._publisher.name, f"{len(left)} records were refused")
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=5.0),
+            stop=stop_after_delay(_PATIENCE_SECONDS),
+            reraise=True,
+        )
+        await retrying(attempt)
+
+
+def replay_of(service: Service, plan: Plan) -> Replay:
+    """Return a plan ready to be carried out on an open service. Raises `UsageError` where its source has no history."""
+    broker = service.brokers[plan.transport]
+    if plan.source is Source.PARKED:
+        history: History = ParkedHistory(service.store.parking)
+    elif plan.source is Source.OUTBOX:
+        history = service.store.history(plan.transport)
+    elif isinstance(broker, LogBroker):
+        channels = [channel for channel in service.channels() if channel.name in plan.selection.channels]
+        history = broker.history(channels)
+    else:
+        raise UsageError(f"{broker.name} keeps nothing of what was sent: replay from the outbox instead")
+    return Replay(plan, history, broker, service.store.operations, service.clock)
+
+
+def channels_for(service: Service, source: Source, names: Sequence[str]) -> tuple[str, frozenset[str]]:
+    """Return the transport and the channels of a replay. Raises `UsageError` unless these are of one transport."""
+    published = channels_of(service.publishes)
+    offered = published if source is Source.OUTBOX else frozenset(service.channels())
+    unknown = set(names) - {channel.name for channel in offered}
+    if unknown:
+        known = ", ".join(sorted(channel.name for channel in offered)) or "none"
+        raise UsageError(f"--topic {', '.join(sorted(unknown))}: the service's are {known}")
+    chosen = [channel for channel in offered if not names or channel.name in names]
+    transports = sorted({channel.transport.value for channel in chosen})
+    if len(transports) != 1:
+        listed = ", ".join(sorted(f"{channel.name} ({channel.transport})" for channel in chosen)) or "none"
+        raise UsageError(f"a replay is of topics or queues of one kind: choose with --topic among {listed}")
+    return transports[0], frozenset(channel.name for channel in chosen)
+
+
+class ParkedHistory:
+    """Implements `History` for what is parked, of every handler."""
+
+    def __init__(self, parking: ParkingLot) -> None:
+        self._parking = parking
+
+    async def pages(self, selection: Selection, after: Place | None = None) -> AsyncIterator[Page]:
+        """Yield everything as one page: what is parked is little."""
+        if after is None:
+            # An event that several handlers parked is sent once: each of them takes it from the topic.
+            records = dict.fromkeys((parked.record, parked.parked) for parked in await self._parking.list())
+            pasts = {record: Past(record, time) for record, time in records}
+            yield Page([past for past in pasts.values() if selection.wants(past)], {"all": True})
+
+
+class _Pace:
+    """Lets so many a second pass; 0 is as fast as it goes."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._passed = 0
+        self._began = asyncio.get_running_loop().time()
+        self.batch = min(_MOST_AT_ONCE, max(1, int(rate / 4))) if rate else _MOST_AT_ONCE
+
+    async def wait(self, count: int) -> None:
+        """Wait until so many more may pass."""
+        if self._rate:
+            due = self._began + self._passed / self._rate
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+        self._passed += count
+
+
+def _batches(pasts: Sequence[Past], size: int) -> Iterator[Sequence[Past]]:
+    for at in range(0, len(pasts), size):
+        yield pasts[at : at + size]

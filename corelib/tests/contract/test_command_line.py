@@ -1,0 +1,125 @@
+"""The operator's commands, given as an operator gives them, on real PostgreSQL and Kafka."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from corelib.cli import frame
+from corelib.cli.frame import opened
+from corelib.cli.main import main
+from corelib.cli.target import Target
+from corelib.service import Service
+
+SERVICE = """
+from corelib.config import ServiceSettings
+from corelib.kafka import Kafka
+from corelib.message import Channel, Event
+from corelib.postgres.store import Postgres
+from corelib.service import Service
+
+SHELVES = Channel("shelves", partitions=2)
+
+
+class ShelfFilled(Event, type="test.shelf.filled.v1", channels=(SHELVES,), key="shelf"):
+    shelf: str
+    number: int
+
+
+def build(settings: ServiceSettings) -> Service:
+    store = Postgres(settings.postgres_dsn, schema="shelves")
+    kafka = Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)
+    return Service("shelves", settings, store=store, publishes=[ShelfFilled], brokers=[kafka])
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, kafka_bootstrap: str) -> str:
+    name = f"svc_{uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text(SERVICE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setenv("CORELIB_APP", name)
+    monkeypatch.setenv("SOUK_POSTGRES_DSN", database)
+    monkeypatch.setenv("SOUK_KAFKA_BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("SOUK_KAFKA_PREFIX", f"t{name}-")
+    return name
+
+
+def fill(app: str, count: int) -> None:
+    """Publish so many events, and be their relay."""
+    service = Target(app).service()
+    filled = next(iter(service.publishes))
+
+    async def work() -> None:
+        for broker in service.brokers.values():
+            await broker.provision(service.channels())
+        async with opened(service):
+            await _publish(service, [filled.model_validate({"shelf": "s", "number": n}) for n in range(count)])
+            reader = service.store.outbox("kafka", frozenset({"shelves"}))
+            assert await reader.acquire("test")
+            while pending := await reader.read(100):
+                await reader.acknowledge(pending)
+            await reader.release()
+
+    asyncio.run(work())
+
+
+async def _publish(service: Service, events: list) -> None:  # type: ignore[type-arg]  # of a class made in the test
+    async with service.store.transaction() as tx:
+        for event in events:
+            tx.publish(event)
+
+
+def test_a_schema_is_planned_made_and_left_alone(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--app", app, "outbox", "migrate", "--dry-run"]) == frame.OK
+    assert "CREATE TABLE IF NOT EXISTS outbox_0" in capsys.readouterr().out
+    assert main(["outbox", "migrate"]) == frame.OK
+    assert "Done: outbox ring" in capsys.readouterr().out
+    assert main(["outbox", "migrate"]) == frame.OK
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["outbox", "migrate"])
+    fill(app, 7)
+    assert main(["replay", "--type", "test.shelf.filled.v1", "--since", "1h"]) == frame.OK
+    said = capsys.readouterr().out
+    assert "7 events" in said
+    assert "Nothing was sent" in said
+    assert main(["replay", "--go"]) == frame.USAGE
+    assert "--reason" in capsys.readouterr().err
+    assert main(["replay", "--go", "--reason", "a test", "--who", "ann"]) == frame.OK
+    number = re.search(r"Sent 7 events again. It is written down as (\S+)\.", capsys.readouterr().out)
+    assert number is not None
+    assert main(["replay", "--source", "topic"]) == frame.OK
+    assert "0 events" in capsys.readouterr().out
+    assert main(["replay", "--resume", number[1]]) == frame.USAGE
+    assert "has ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "yesterday"], "--since yesterday: give a time"),
+        (["--topic", "none"], "--topic none: the service's are shelves"),
+        (["--resume", str(uuid4())], "there is no such replay"),
+    ],
+)
+def test_a_replay_that_makes_no_sense_is_refused_in_a_sentence(
+    app: str, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    assert main(["replay", *arguments]) == frame.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_a_database_that_is_away_is_said(
+    app: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOUK_POSTGRES_DSN", "postgresql://souk@127.0.0.1:1/none")
+    assert main(["--app", app, "replay"]) == frame.FINDINGS
+    assert capsys.readouterr().err.startswith("Failed: postgres is unavailable")
