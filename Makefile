@@ -16,7 +16,7 @@ ifdef KAFKA
 export SOUK_KAFKA_BOOTSTRAP := $(KAFKA)
 endif
 
-.PHONY: help demo demo-crash test test-iac check up down status logs reset audit bench lock schemas
+.PHONY: help demo demo-crash test test-crash test-iac check up down status logs reset audit bench lock schemas
 
 help: ## List the targets, a line each
 	@grep -hE '^[a-z-]+%?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -30,6 +30,11 @@ demo-crash: $(VENV)/.ready ## The demo, with kill -9 of each service and of the 
 test: $(VENV)/.ready ## Run every test on real PostgreSQL, Kafka, AWS emulator and Spark
 	@$(BIN)/python -m devstack prerequisites
 	@$(BIN)/pytest
+
+test-crash: N ?= 5
+test-crash: SECONDS ?= 60
+test-crash: $(VENV)/.ready ## kill -9, pauses and partitions of everything under load (N= runs of SECONDS=, SEED=)
+	@SOUK_CRASH_RUNS=$(N) SOUK_CRASH_SECONDS=$(SECONDS) SOUK_CRASH_SEED=$(SEED) $(BIN)/pytest -v -s tests/crash
 
 test-iac: $(VENV)/.ready ## Apply all of AWS to a fresh local cloud, plan again, judge, destroy, look for leftovers
 	@$(BIN)/pytest iac/tests_real

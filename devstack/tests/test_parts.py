@@ -5,6 +5,7 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import boto3
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from devstack import mails
@@ -23,6 +24,20 @@ async def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path) -> None:
         await connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
         await connection.close()
     async with postgres_server(tmp_path) as dsn:
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT n FROM kept") == 1
+        await connection.close()
+
+
+async def test_postgres_that_was_killed_comes_back_with_what_was_committed(tmp_path: Path) -> None:
+    server = postgres_server(tmp_path)
+    async with server as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+        await server.crash()
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await connection.execute("SELECT 1")
+        await server.restart()
         connection = await asyncpg.connect(dsn)
         assert await connection.fetchval("SELECT n FROM kept") == 1
         await connection.close()

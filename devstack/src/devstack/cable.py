@@ -9,14 +9,19 @@ _CHUNK = 65_536
 
 
 class Cable:
-    """TCP to a part: use `address` in the part's stead. `pull` cuts what is connected and refuses the rest."""
+    """TCP to a part: use `address` in the part's stead.
 
-    def __init__(self, address: str) -> None:
-        """Lay a cable to a part; `address` is its URL or DSN."""
+    `pull` cuts what is connected and refuses the rest; `stall` only lets nothing through, as a network does that drops
+    packets. `plug` ends both.
+    """
+
+    def __init__(self, address: str, *, port: int = 0) -> None:
+        """Lay a cable to a part; `address` is its URL or DSN. The near end has a free port, or the one given."""
         self._far = urlsplit(address)
-        self._port = 0
+        self._port = port
         self._server: asyncio.Server | None = None
         self._connected: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
 
     @property
     def address(self) -> str:
@@ -26,8 +31,14 @@ class Cable:
 
     async def plug(self) -> None:
         """Connect, or connect again at the same address."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._flowing.set()
+        if self._server is None:
+            self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+            self._port = self._server.sockets[0].getsockname()[1]
+
+    def stall(self) -> None:
+        """Keep every connection, and let nothing through until `plug`."""
+        self._flowing.clear()
 
     async def pull(self) -> None:
         """Cut every connection and refuse new ones."""
@@ -49,27 +60,29 @@ class Cable:
         await self.pull()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = {writer}
+        self._connected.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
+            ends.add(far_writer)
+            if writer.transport.is_closing():
+                return  # pulled meanwhile
+            self._connected.add(far_writer)
+            await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
         except OSError:
-            writer.transport.abort()
             return
-        ends = {writer, far_writer}
-        self._connected |= ends
-        try:
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
         finally:
             self._connected -= ends
             for end in ends:
                 end.transport.abort()
 
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    try:
-        while data := await source.read(_CHUNK):
-            target.write(data)
-            await target.drain()
-        if target.can_write_eof():
-            target.write_eof()
-    except (ConnectionError, OSError):
-        target.transport.abort()
+    async def _copy(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(_CHUNK):
+                await self._flowing.wait()
+                target.write(data)
+                await target.drain()
+            if target.can_write_eof():
+                target.write_eof()
+        except (ConnectionError, OSError):
+            target.transport.abort()

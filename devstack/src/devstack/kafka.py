@@ -56,14 +56,19 @@ async def _prepare(settings: StackSettings, data: Path, classes: str) -> None:
 
 def _configuration(settings: StackSettings, log: Path) -> str:
     broker, controller = f"{HOST}:{settings.kafka_port}", f"{HOST}:{settings.kafka_controller_port}"
+    doors = settings.kafka_doors.items()
+    listeners = "".join(f",DOOR{inside}://{HOST}:{inside}" for inside, _ in doors)
+    advertised = "".join(f",DOOR{inside}://{HOST}:{outside}" for inside, outside in doors)
+    protocols = "".join(f",DOOR{inside}:PLAINTEXT" for inside, _ in doors)
     values = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{controller}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{broker}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}{listeners}",
+        "advertised.listeners": f"PLAINTEXT://{broker}{advertised}",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": f"PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}",
         "log.dirs": log,
         "num.partitions": 4,
         "num.network.threads": 2,
@@ -77,6 +82,9 @@ def _configuration(settings: StackSettings, log: Path) -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        # A broker that was killed may come back only once its last session has run out.
+        "broker.session.timeout.ms": 3_000,
+        "broker.heartbeat.interval.ms": 500,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())

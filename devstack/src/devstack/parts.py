@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,14 @@ class Server:
         self.part = part
         self.stack = Stack(settings)
         self._address = address
+
+    async def crash(self) -> None:
+        """Kill it with all its children: its data stay as they lie."""
+        await self.stack.crash(self.part)
+
+    async def restart(self) -> None:
+        """Start it again on the same data and port, after a crash or not."""
+        await self.stack.restart(self.part)
 
     async def __aenter__(self) -> str:
         await self.stack.up([self.part])
@@ -45,9 +53,12 @@ def postgres_server(folder: Path, port: int | None = None) -> Server:
     return Server("postgres", settings, lambda used: used.postgres_dsn)
 
 
-def kafka_server(folder: Path, port: int | None = None) -> Server:
-    """Return a Kafka broker with its log in `folder`; `with` gives its bootstrap address."""
-    settings = _alone(folder, kafka_port=port)
+def kafka_server(folder: Path, port: int | None = None, *, doors: Mapping[int, int] | None = None) -> Server:
+    """Return a Kafka broker with its log in `folder`; `with` gives its bootstrap address.
+
+    `doors` are further ports, each with the one that clients are told to come back to: a cable's (`devstack.cable`).
+    """
+    settings = _alone(folder, kafka_port=port).model_copy(update={"kafka_doors": doors or {}})
     return Server("kafka", settings, lambda used: used.kafka_bootstrap)
 
 

@@ -56,6 +56,16 @@ class Process:
             await asyncio.sleep(_POLL_SECONDS)
         return True
 
+    async def crash(self) -> None:
+        """Kill it and all it started at once, as a loss of power does; return when it is gone."""
+        members = [*filter(None, [self._look()]), *self._family()]
+        for member in members:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        await _still_there(members, _ORPHAN_SECONDS)
+        if self.child is not None:
+            self.child.wait()
+
     async def stop(self, number: signal.Signals, grace_seconds: float) -> None:
         """Ask it to stop, kill it after the grace period, then kill whatever it left behind."""
         family = self._family()

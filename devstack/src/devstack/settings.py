@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -47,6 +48,9 @@ class StackSettings(BaseSettings):
     postgres_port: int = 55432
     kafka_port: int = 59092
     kafka_controller_port: int = 59093
+    kafka_doors: Mapping[int, int] = Field(
+        default_factory=dict, description="Further ports of Kafka, each with the one that it tells its clients to use."
+    )
     aws_port: int = 54566
     bigquery_port: int = 59050
     bigquery_grpc_port: int = 59060

@@ -105,6 +105,12 @@ class Stack:
             process.child.wait()
         return True
 
+    async def crash(self, part: str) -> None:
+        """Kill a part's process and all its children at once."""
+        process = self._process(part)
+        if process is not None:
+            await process.crash()
+
     async def restart(self, part: str) -> None:
         """Stop a part and start it again; raise `PartDied` if it does not get ready."""
         self._stopped.add(part)

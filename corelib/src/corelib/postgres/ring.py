@@ -71,11 +71,12 @@ class RingTurner:
         self._keep = keep
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look once a minute until told to stop."""
+        """Look once a minute, or ten times in `keep` if that is more often, until told to stop."""
+        pause = min(_TURN_SECONDS, self._keep.total_seconds() / 10)
         while not stop.is_set():
             try:
                 await self._ring.turn(self._keep)
             except (Unavailable, Conflict) as error:
                 log.warning("the outbox ring could not turn", reason=str(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _TURN_SECONDS)
+                await asyncio.wait_for(stop.wait(), pause)

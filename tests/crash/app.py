@@ -1,0 +1,104 @@
+"""A small service on corelib's public API, made to be killed: `python -m crash.app --only relay`.
+
+Every entry of an account is an event; handling it leaves an effect and publishes another event, whose handling leaves
+one too; some entries set a timer. So a lost, doubled or overtaken event anywhere shows in the table `effect`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from corelib.actor import Actor, receive
+from corelib.config import ServiceSettings
+from corelib.kafka import Kafka
+from corelib.main import main
+from corelib.message import Channel, Event
+from corelib.postgres.store import Postgres
+from corelib.postgres.transaction import PostgresTransaction
+from corelib.service import Service
+
+ENTRIES = Channel("entries")
+BOOKINGS = Channel("bookings")
+CHIMES = Channel("chimes", partitions=1)
+
+SCHEMA = "ledger"
+# No key on an effect: a doubled one must be able to show.
+TABLES = """
+CREATE TABLE IF NOT EXISTS account (name text PRIMARY KEY, entries bigint NOT NULL);
+CREATE TABLE IF NOT EXISTS entry (id text PRIMARY KEY, account text NOT NULL, number bigint NOT NULL,
+                                  chimes boolean NOT NULL);
+CREATE TABLE IF NOT EXISTS effect (n bigint GENERATED ALWAYS AS IDENTITY, kind text NOT NULL, account text NOT NULL,
+                                   number bigint NOT NULL);
+"""
+# Shorter than a run, so that the ring turns while everything is being killed.
+KEEP = timedelta(seconds=2)
+
+
+class EntryAdded(Event, type="crash.entry.added.v1", channels=(ENTRIES,), key="account"):
+    """The account's entry of this number was committed; `padding` gives the event a size."""
+
+    account: str
+    number: int
+    padding: str = ""
+
+
+class EntryBooked(Event, type="crash.entry.booked.v1", channels=(BOOKINGS,), key="account"):
+    """The entry was handled."""
+
+    account: str
+    number: int
+
+
+class EntryChimed(Event, type="crash.entry.chimed.v1", channels=(CHIMES,), key="account"):
+    """The timer that came with the entry went off."""
+
+    account: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Book(Actor):
+    """Leaves an effect for each event."""
+
+    @receive
+    async def entry_added(self, event: EntryAdded, tx: PostgresTransaction) -> None:
+        """Handle the first event of the chain."""
+        await leave(tx, event)
+        tx.publish(EntryBooked(account=event.account, number=event.number))
+
+    @receive
+    async def entry_booked(self, event: EntryBooked, tx: PostgresTransaction) -> None:
+        """Handle the second."""
+        await leave(tx, event)
+
+    @receive
+    async def entry_chimed(self, event: EntryChimed, tx: PostgresTransaction) -> None:
+        """Handle a timer."""
+        await leave(tx, event)
+
+
+async def leave(tx: PostgresTransaction, event: EntryAdded | EntryBooked | EntryChimed) -> None:
+    """Write the effect of an event."""
+    await tx.execute(
+        "INSERT INTO effect (kind, account, number) VALUES ($1, $2, $3)", event.type, event.account, event.number
+    )
+
+
+def store_of(settings: ServiceSettings) -> Postgres:
+    """Return the ledger's store."""
+    return Postgres(settings.postgres_dsn, schema=SCHEMA, migrations=(TABLES,), keep=KEEP)
+
+
+def build(settings: ServiceSettings) -> Service:
+    """Wire the service."""
+    return Service(
+        "ledger",
+        settings,
+        store=store_of(settings),
+        actors=[Book()],
+        publishes=[EntryAdded, EntryBooked, EntryChimed],
+        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix, session_seconds=6)],
+    )
+
+
+if __name__ == "__main__":
+    main(ServiceSettings, build)
