@@ -348,6 +348,16 @@ async def test_the_ring_turns_below_a_relay_that_keeps_up_and_waits_for_one_that
     assert sorted(await following(log)) == [6, 7, 8]
 
 
+async def test_the_ring_keeps_what_was_written_before_there_was_a_relay(store: Postgres) -> None:
+    ring = Ring(store._pool)
+    for number in range(3):
+        await note(store, number)
+        await ring.turn(timedelta(0))
+        store._ring._look_at = 0.0
+    assert not await ring.turn(timedelta(0)), "a table that no relay has read was emptied"
+    assert await following(await leased(store)) == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     "restored",
     ["UPDATE outbox_cursor SET database = 'another'", "UPDATE outbox_cursor SET done = '900000000000:900000000000:'"],

@@ -146,12 +146,13 @@ LOCK_RING = "SELECT slot FROM outbox_ring WHERE turned < clock_timestamp() - $1:
 # -- lock_slot -- never waits: behind a waiting exclusive lock every writer would queue.
 LOCK_SLOT = {slot: f"LOCK TABLE outbox_{slot} IN ACCESS EXCLUSIVE MODE NOWAIT" for slot in SLOTS}
 
-# -- slot_is_needed -- whether a row is too young to go, or a relay may still have to read it.
+# -- slot_is_needed -- whether a row is too young to go, or a relay, perhaps one yet to come, may still have to read it.
 _SLOT_IS_NEEDED = """
 SELECT EXISTS (SELECT 1 FROM outbox_{slot} WHERE id = (SELECT max(id) FROM outbox_{slot})
                AND written > clock_timestamp() - $1::interval)
     OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c
                WHERE xid >= pg_snapshot_xmin(c.done))
+    OR (EXISTS (SELECT 1 FROM outbox_{slot}) AND NOT EXISTS (SELECT 1 FROM outbox_cursor))
 """
 SLOT_IS_NEEDED = {slot: _SLOT_IS_NEEDED.format(slot=slot) for slot in SLOTS}
 
