@@ -17,23 +17,26 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = struct.Struct(">hiqqqhii")  # what the checksum covers of the header
 _MAGIC = 2
 _TRANSACTIONAL = 0x10
-_UNCHECKED_BYTES = _HEADER.size - _CHECKED.size
+_UNCHECKED = struct.Struct(">qiibI")  # what stands before that
 _PREFIX = 12  # offset and length, which the length does not count
 # length, attributes, timestamp and offset, key and value lengths: never more than this beside the contents
 _OVERHEAD = 24
+_FIRST = tuple(b"\0\0" + offset for offset in SMALL)
+"""How records begin, by their number in the batch: attributes, a timestamp that is the batch's, the number."""
 
 
 class EncodedBatch:
-    """Records of one partition, ready to be sent once the producer has numbered them."""
+    """Records of one partition as their pieces, ready to be joined once the producer has numbered them."""
 
-    def __init__(self, records: Sequence[bytes], *, transactional: bool) -> None:
-        self._records = records
+    def __init__(self, pieces: Sequence[bytes], count: int, *, transactional: bool) -> None:
+        self._pieces = pieces
+        self._count = count
         self._attributes = _TRANSACTIONAL if transactional else 0
         self._producer = (-1, -1, -1)
 
     def record_count(self) -> int:
         """Return how many records it holds."""
-        return len(self._records)
+        return self._count
 
     def closed(self) -> bool:
         """Nothing can be added."""
@@ -42,42 +45,35 @@ class EncodedBatch:
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
-        now = int(time.time() * 1_000)
-        count = len(self._records)
-        checked = b"".join(
-            (_CHECKED.pack(self._attributes, count - 1, now, now, *self._producer, count), *self._records)
-        )
-        length = len(checked) + _UNCHECKED_BYTES - _PREFIX
-        header = struct.pack(">qiibI", 0, length, -1, _MAGIC, calc_crc32c(checked))
-        return header + checked
+    def _build(self) -> bytearray:
+        now, count = int(time.time() * 1_000), self._count
+        batch = bytearray().join((bytes(_HEADER.size), *self._pieces))
+        _CHECKED.pack_into(batch, _UNCHECKED.size, self._attributes, count - 1, now, now, *self._producer, count)
+        with memoryview(batch) as whole:
+            checksum = calc_crc32c(whole[_UNCHECKED.size :])
+        _UNCHECKED.pack_into(batch, 0, 0, len(batch) - _PREFIX, -1, _MAGIC, checksum)
+        return batch
 
 
 def encode(rows: Sequence[Outgoing], limit: int, *, transactional: bool) -> list[EncodedBatch]:
     """Return the rows of one partition, in order, as batches of at most `limit` bytes (a larger row stands alone)."""
     batches: list[EncodedBatch] = []
-    records: list[bytes] = []
-    size, small = _HEADER.size, SMALL
+    pieces: list[bytes] = []
+    size, count, small, first, many = _HEADER.size, 0, SMALL, _FIRST, len(SMALL)
     for row in rows:  # by index: a driver's row has columns behind these
         key, headers, payload = row[1].encode(), row[3], row[4]
-        room = len(key) + len(headers) + len(payload) + _OVERHEAD
-        if size + room > limit and records:
-            batches.append(EncodedBatch(records, transactional=transactional))
-            records, size = [], _HEADER.size
+        key_size, payload_size = len(key), len(payload)
+        room = key_size + payload_size + len(headers) + _OVERHEAD
+        if size + room > limit and count:
+            batches.append(EncodedBatch(pieces, count, transactional=transactional))
+            pieces, size, count = [], _HEADER.size, 0
+        start = first[count] if count < many else b"\0\0" + varint(count)
+        key_length = small[key_size] if key_size < many else varint(key_size)
+        length = small[payload_size] if payload_size < many else varint(payload_size)
+        whole = len(start) + len(key_length) + key_size + len(length) + payload_size + len(headers)
+        pieces += (small[whole] if whole < many else varint(whole), start, key_length, key, length, payload, headers)
         size += room
-        key_length, length = len(key), len(payload)
-        body = b"".join(
-            (
-                b"\0\0",  # attributes, and no time of its own
-                small[len(records)] if len(records) < 16_384 else varint(len(records)),  # noqa: PLR2004 -- the table's size
-                small[key_length] if key_length < 16_384 else varint(key_length),  # noqa: PLR2004 -- as above
-                key,
-                small[length] if length < 16_384 else varint(length),  # noqa: PLR2004 -- as above
-                payload,
-                headers,
-            )
-        )
-        records.append((small[len(body)] if len(body) < 16_384 else varint(len(body))) + body)  # noqa: PLR2004 -- as above
-    if records:
-        batches.append(EncodedBatch(records, transactional=transactional))
+        count += 1
+    if count:
+        batches.append(EncodedBatch(pieces, count, transactional=transactional))
     return batches

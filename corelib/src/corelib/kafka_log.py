@@ -94,8 +94,7 @@ class KafkaLog:
                     await self._send_all(producer, rows)
                     return
                 async with producer.transaction():
-                    await self._send_all(producer, rows)
-                    await self._send_receipt(producer, receipt)
+                    await asyncio.gather(self._send_all(producer, rows), self._send_receipt(producer, receipt))
         except ProducerFenced as error:
             await self.close()
             raise LeaseLost(f"another relay sends under the name {self._name}") from error

@@ -8,7 +8,7 @@ later tick. What a database is asked for stands in `LogTable`; everything else i
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple, Protocol, Self
 
 import orjson
@@ -79,7 +79,6 @@ class Row(NamedTuple):
     headers: bytes
     payload: bytes
     id: int
-    written: datetime
 
 
 class LogTable(Protocol):
@@ -220,7 +219,7 @@ class AcknowledgedLog(OutboxLog):
             return []
         rows: Sequence[Row] = self._chunk.rows  # type: ignore[assignment]  # see Row
         self._open = dict.fromkeys(row[5] for row in rows)
-        return [Pending(row[5], Record(row[0], row[1], unpack(row[3]), row[4]), row[6]) for row in rows]
+        return [Pending(row[5], Record(row[0], row[1], unpack(row[3]), row[4])) for row in rows]
 
     async def acknowledge(self, records: Sequence[Pending]) -> None:
         """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over."""

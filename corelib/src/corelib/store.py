@@ -19,7 +19,6 @@ class Pending:
 
     position: object
     record: Record
-    committed: datetime
 
 
 @dataclass(frozen=True)

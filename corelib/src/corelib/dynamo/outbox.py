@@ -22,7 +22,6 @@ from corelib.dynamo.layout import (
     due_query,
     entry_key,
     entry_of,
-    instant,
     is_pending,
     microseconds,
     out_shards,
@@ -85,7 +84,7 @@ class Outbox:
         if len(entries) < min(limit, len(self._waiting)):
             await self._close_gaps()
             entries = self._waiting.ready(limit)
-        return [Pending(entry, entry.record, instant(entry.committed)) for entry in entries]
+        return [Pending(entry, entry.record) for entry in entries]
 
     async def acknowledge(self, records: Sequence[Pending]) -> None:
         """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over."""

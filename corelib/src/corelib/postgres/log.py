@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from operator import itemgetter
 from typing import cast
 
 import asyncpg
@@ -10,6 +11,8 @@ from corelib.broker import Outgoing
 from corelib.outbox_log import Position, Snapshot, Term, Tick
 from corelib.postgres import queries
 from corelib.postgres.pool import Pool
+
+_ID = 5
 
 
 class PostgresLogTable:
@@ -66,18 +69,17 @@ class PostgresLogTable:
             await connection.execute(queries.RELEASE_LEASE, self._relay, fence)
 
     async def _rows(self, connection: asyncpg.Connection, position: Position, limit: int) -> Sequence[Outgoing]:
-        done = position.done
+        done, tick = position.done, position.tick and position.tick.snapshot
         _, xmax, under_way = done.snapshot
-        rows = await connection.fetch(
-            queries.READ_TICK if under_way or xmax < done.next else queries.READ_YOUNG,
-            done.snapshot,
-            position.tick and position.tick.snapshot,
-            position.id,
-            done.floor,
-            self._channels,
-            limit,
-            str(done.next),
+        after = max(position.id, done.floor)
+        rows: list[asyncpg.Record] = await connection.fetch(
+            queries.READ_YOUNG, after, str(done.next), tick, self._channels, limit
         )
+        if under_way or xmax < done.next:
+            since = ([str(xid) for xid in under_way], str(xmax), str(done.next))
+            late = await connection.fetch(queries.READ_LATE, *since, position.id, tick, self._channels, limit)
+            if late:
+                rows = sorted(rows + late, key=itemgetter(_ID))[:limit]
         return cast("Sequence[Outgoing]", rows)
 
 

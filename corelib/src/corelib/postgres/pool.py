@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import cast
 
 import asyncpg
@@ -53,12 +53,18 @@ def translated() -> Iterator[None]:
 
 
 class Pool:
-    """A pool that opens lazily, so that a service starts while its database is still down."""
+    """A pool that opens lazily, so that a service starts while its database is still down.
 
-    def __init__(self, dsn: str, *, schema: str, size: int) -> None:
+    It keeps at least `least` connections; `settings` are PostgreSQL's own, for each of them.
+    """
+
+    def __init__(
+        self, dsn: str, *, schema: str, size: int, least: int = 1, settings: Mapping[str, str] | None = None
+    ) -> None:
         self._dsn = dsn
-        self._schema = schema
         self._size = size
+        self._least = least
+        self._settings = {"search_path": schema, "application_name": f"souk-{schema}", **(settings or {})}
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
@@ -66,11 +72,11 @@ class Pool:
         with translated():
             self._pool = await asyncpg.create_pool(
                 self._dsn,
-                min_size=1,
+                min_size=self._least,
                 max_size=self._size,
                 timeout=_CONNECT_SECONDS,
                 command_timeout=30,
-                server_settings={"search_path": self._schema, "application_name": f"souk-{self._schema}"},
+                server_settings=self._settings,
             )
 
     async def close(self) -> None:

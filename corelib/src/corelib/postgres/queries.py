@@ -192,58 +192,75 @@ TAKE_FLOOR = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_
 # `next`, a number taken after the snapshot, tells them from those that began later.
 TAKE_TICK = "SELECT pg_current_snapshot() AS snapshot, pg_current_xact_id()::text AS next"
 
-# -- read_tick -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids commit out
-# of order, and nothing waits for a transaction that is still open, here or in another database. Transactions that
-# began after the last snapshot (`next` and above) have ids above its floor, so that a backlog of any size is read from
-# an index, in pages.
+# -- read_young, read_late -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids
+# commit out of order, and nothing waits for a transaction that is still open, here or in another database. Transactions
+# that began after the last snapshot (`next` and above) have ids above its floor, so that a backlog of any size is read
+# from the index on ids, in pages.
 _YOUNG = """
-(SELECT channel, key, hash, headers, payload, id, written FROM outbox_{slot}
- WHERE id > $3 AND id > $4 AND xid >= $7::text::xid8 AND pg_visible_in_snapshot(xid, $2) AND channel = ANY($5)
- ORDER BY id LIMIT $6)
+(SELECT channel, key, hash, headers, payload, id FROM outbox_{slot}
+ WHERE id > $1 AND xid >= $2::text::xid8 AND pg_visible_in_snapshot(xid, $3) AND channel = ANY($4)
+ ORDER BY id LIMIT $5)
 """
-# The few that were under way at the last snapshot may have any id.
+# The few that were under way at the last snapshot may have any id: they are found by the index on xid alone, which is
+# what adding 0 to the id is for.
 _LATE = """
-(SELECT channel, key, hash, headers, payload, id, written FROM outbox_{slot}
- WHERE (xid = ANY(ARRAY(SELECT pg_snapshot_xip($1))) OR (xid >= pg_snapshot_xmax($1) AND xid < $7::text::xid8))
-   AND id > $3 AND pg_visible_in_snapshot(xid, $2) AND channel = ANY($5)
- ORDER BY id LIMIT $6)
+(SELECT channel, key, hash, headers, payload, id FROM outbox_{slot}
+ WHERE xid = ANY($1::text[]::xid8[])
+   AND id + 0 > $4 AND pg_visible_in_snapshot(xid, $5) AND channel = ANY($6) ORDER BY id + 0 LIMIT $7)
+UNION ALL
+(SELECT channel, key, hash, headers, payload, id FROM outbox_{slot}
+ WHERE xid >= $2::text::xid8 AND xid < $3::text::xid8
+   AND id + 0 > $4 AND pg_visible_in_snapshot(xid, $5) AND channel = ANY($6) ORDER BY id + 0 LIMIT $7)
 """
 
 
-def _read(*parts: str) -> str:
-    union = "UNION ALL".join(part.format(slot=slot) for part in parts for slot in SLOTS)
-    typed = "SELECT $1::pg_snapshot, $2::pg_snapshot, $3::bigint, $4::bigint, $5::text[], $6::int, $7::text"
-    return f"WITH given AS ({typed}) SELECT * FROM ({union}) records ORDER BY id LIMIT $6"  # noqa: S608 -- our own names
+def _of_all_slots(query: str, order: str) -> str:
+    return f"{'UNION ALL'.join(query.format(slot=slot) for slot in SLOTS)} {order}"
 
 
-READ_YOUNG = _read(_YOUNG)
-READ_TICK = _read(_YOUNG, _LATE)
+READ_YOUNG = _of_all_slots(_YOUNG, "ORDER BY id LIMIT $5")
+READ_LATE = _of_all_slots(_LATE, "ORDER BY id LIMIT $7")
 
-# -- move_cursor -- the fence in the condition: a relay that lost its lease moves nothing.
+# -- planned_for_relays -- pages come from an index, in its order. Nobody counts the rows of a ring (no vacuum, and they
+# come and go by the million), and a planner that guesses would rather collect and sort the whole backlog for each page.
+PLANNED_FOR_RELAYS = {
+    "enable_bitmapscan": "off",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+}
+
+# -- move_cursor -- the fence in the condition: a relay that lost its lease moves nothing. Not waited for to be durable:
+# a position that a crash takes back is made up for by the broker's receipt, or by sending again.
 MOVE_CURSOR = """
 UPDATE outbox_cursor SET done = $3, done_floor = $4, done_next = $5, tick = $6, tick_floor = $7, tick_next = $8,
     tick_number = $9, tick_id = $10
+FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
 WHERE relay = $1 AND fence = $2
 """
 
-# -- outbox_lag --
-OUTBOX_LAG = """
-WITH cursor AS (SELECT * FROM outbox_cursor WHERE relay = $1)
+# -- outbox_lag -- the first row behind the cursor by id, or one of the few late ones.
+_LAG = """
+WITH c AS (SELECT * FROM outbox_cursor WHERE relay = $1)
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written)), 0)::float8 FROM (
-    {union}
+    {oldest}
 ) oldest
 """
-_OLDEST = """(SELECT written FROM outbox_{slot}, cursor c
-     WHERE id > c.done_floor AND xid >= c.done_next::text::xid8 AND channel = ANY($2)
-       AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id)
-     ORDER BY id LIMIT 1)
-    UNION ALL
-    (SELECT written FROM outbox_{slot}, cursor c
-     WHERE (xid = ANY(ARRAY(SELECT pg_snapshot_xip(c.done)))
-            OR (xid >= pg_snapshot_xmax(c.done) AND xid < c.done_next::text::xid8)) AND channel = ANY($2)
-       AND NOT (c.tick IS NOT NULL AND pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id)
-     ORDER BY id LIMIT 1)"""
-OUTBOX_LAG = OUTBOX_LAG.format(union="\n    UNION ALL\n    ".join(_OLDEST.format(slot=slot) for slot in SLOTS))
+_OLDEST = """
+(SELECT written FROM outbox_{slot}
+ WHERE id > (SELECT greatest(tick_id, done_floor) FROM c) AND xid >= (SELECT done_next::text::xid8 FROM c)
+   AND channel = ANY($2) ORDER BY id LIMIT 1)
+UNION ALL
+(SELECT written FROM outbox_{slot}, c
+ WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(done) FROM c)) AND channel = ANY($2)
+   AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
+UNION ALL
+(SELECT written FROM outbox_{slot}, c
+ WHERE xid >= (SELECT pg_snapshot_xmax(done) FROM c) AND xid < (SELECT done_next::text::xid8 FROM c)
+   AND channel = ANY($2) AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
+"""
+OUTBOX_LAG = _LAG.format(oldest=_of_all_slots(_OLDEST, ""))
 
 # -- history_bounds -- the first and the last id that the ring keeps.
 _BOUNDS = " UNION ALL ".join(f"SELECT min(id) AS first, max(id) AS last FROM outbox_{slot}" for slot in SLOTS)  # noqa: S608 -- our own names

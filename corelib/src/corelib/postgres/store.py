@@ -28,6 +28,7 @@ from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
 _CHECK_SECONDS = 2.0
+_RELAY_CONNECTIONS = 4
 
 
 class Postgres:
@@ -53,6 +54,8 @@ class Postgres:
         self._schema = schema
         self._migrations = migrations
         self._pool = Pool(dsn, schema=schema, size=pool_size)
+        # Relays have connections of their own: planned for their queries, and not to be had by busy handlers.
+        self._relays = Pool(dsn, schema=schema, size=_RELAY_CONNECTIONS, least=0, settings=queries.PLANNED_FOR_RELAYS)
         self._ring = Ring(self._pool)
         self._origin: Origin | None = None
         self._wakes: list[EventWake] = []
@@ -102,15 +105,17 @@ class Postgres:
         """Connect. Raises `Unavailable`, also while the schema is not one that this release works with."""
         await self._pool.open()
         try:
+            await self._relays.open()
             async with self._pool.connection() as connection:
                 await schema.require(connection, self._schema)
         except BaseException:
-            await self._pool.close()
+            await self.close()
             raise
         self._origin = origin
 
     async def close(self) -> None:
         """Give every connection back."""
+        await self._relays.close()
         await self._pool.close()
 
     async def check(self) -> None:
@@ -152,11 +157,11 @@ class Postgres:
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
         """Return a relay's reader over these channels."""
-        return AcknowledgedLog(PostgresLogTable(self._pool, relay, channels), relay)
+        return AcknowledgedLog(PostgresLogTable(self._relays, relay, channels), relay)
 
     def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
         """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
-        return OutboxLog(PostgresLogTable(self._pool, relay, channels), relay)
+        return OutboxLog(PostgresLogTable(self._relays, relay, channels), relay)
 
     def history(self, relay: str) -> History:
         """Return what a relay has delivered and the ring still keeps."""
