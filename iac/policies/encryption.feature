@@ -12,6 +12,21 @@ Feature: Encryption at rest and in transit
     Then it must contain storage_encrypted
     And its value must be true
 
+  Scenario: The database is encrypted with a key of ours
+    Given I have aws_db_instance defined
+    Then it must contain kms_key_id
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
+
+  Scenario: The database's insights are encrypted with a key of ours
+    Given I have aws_db_instance defined
+    Then it must contain performance_insights_kms_key_id
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
+
+  Scenario: The database's password is encrypted with a key of ours
+    Given I have aws_db_instance defined
+    Then it must contain master_user_secret_kms_key_id
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
+
   Scenario: The database's password is made and rotated by RDS
     Given I have aws_db_instance defined
     Then it must contain manage_master_user_password
@@ -21,6 +36,11 @@ Feature: Encryption at rest and in transit
     Given I have aws_s3_bucket defined
     Then it must contain encryption
     And its value must match the "^aws:kms(:dsse)?$" regex
+
+  Scenario: Buckets are encrypted with a key of ours
+    Given I have aws_s3_bucket defined
+    Then it must contain key
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
 
   Scenario: Queues are encrypted with a key of ours
     Given I have aws_sqs_queue defined
@@ -41,8 +61,9 @@ Feature: Encryption at rest and in transit
   Scenario: Kubernetes' secrets are encrypted with a key of ours
     Given I have aws_eks_cluster defined
     Then it must contain encryption_config
-    And it must contain resources
-    And its value must match the "^secrets$" regex
+    And it must contain provider
+    And it must contain key_arn
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
 
   Scenario: Nodes encrypt their disks
     Given I have aws_launch_template defined
@@ -56,6 +77,12 @@ Feature: Encryption at rest and in transit
     Then it must contain encryption_configuration
     And it must contain encryption_type
     And its value must match the "^KMS$" regex
+
+  Scenario: Images are encrypted with a key of ours
+    Given I have aws_ecr_repository defined
+    Then it must contain encryption_configuration
+    And it must contain kms_key
+    And its value must match the "^(arn:|alias/|[(]known after apply[)]).*" regex
 
   Scenario: Logs are encrypted with a key of ours
     Given I have aws_cloudwatch_log_group defined
@@ -88,6 +115,13 @@ Feature: Encryption at rest and in transit
     And it must contain encryption_in_transit
     And it must contain client_broker
     And its value must match the "^TLS$" regex
+
+  Scenario: Brokers talk to each other with TLS
+    Given I have aws_msk_cluster defined
+    Then it must contain encryption_info
+    And it must contain encryption_in_transit
+    And it must contain in_cluster
+    And its value must be true
 
   Scenario: Buckets refuse requests without TLS
     Given I have aws_s3_bucket defined

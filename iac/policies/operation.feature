@@ -6,6 +6,11 @@ Feature: It can be operated
     Then it must contain tagged
     And its value must be fully
 
+  Scenario: Nodes say whose they are
+    Given I have aws_launch_template defined
+    Then it must contain makes
+    And its value must match the "^tagged nodes$" regex
+
   Scenario: Logs are kept for a while, not for ever
     Given I have aws_cloudwatch_log_group defined
     Then it must contain retention_in_days
@@ -15,6 +20,11 @@ Feature: It can be operated
     Given I have aws_sqs_queue defined
     Then it must contain dead_letters
     And its value must match the "^(is one|has some)$" regex
+
+  Scenario: Dead letters come from their own queue
+    Given I have aws_sqs_queue defined
+    Then it must contain fed_by
+    And its value must match the "^(its queue|those with the right)$" regex
 
   Scenario: Each queue has an alarm
     Given I have aws_sqs_queue defined

@@ -16,8 +16,18 @@ Feature: Least privilege
     Then it must contain keys
     And its value must match the "^(none or named|by alias)$" regex
 
-  Scenario: Nobody trusts everybody
+  Scenario: What controllers change carries their cluster's tag
     Given I have iam_statement defined
+    Then it must contain bound
+    And its value must match the "^(by tag|needs no tag)$" regex
+
+  Scenario: Services act for our account only
+    Given I have resource that supports acts_for defined
+    Then it must contain acts_for
+    And its value must match the "^(our account|no stranger)$" regex
+
+  Scenario: Nobody trusts everybody
+    Given I have resource that supports trusts defined
     Then it must contain trusts
     And its value must match the "^(holder|named)$" regex
 

@@ -12,7 +12,7 @@ in an applied state. So, before it judges:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -26,8 +26,19 @@ _FORMAT = {"format_version": "1.0", "terraform_version": "1.15.0"}
 
 def of_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the evidence in a plan's JSON."""
+    return document(planned(plan))
+
+
+def of_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the evidence in the JSON of an applied state."""
+    root = state.get("values", {}).get("root_module", {})
+    return document([_resource(found, found["values"]) for found in _found(root) if found["mode"] == "managed"])
+
+
+def planned(plan: Mapping[str, Any]) -> list[Resource]:
+    """Return the resources that a plan wants to be there, as they are written."""
     written = dict(_written(plan.get("configuration", {}).get("root_module", {}), ""))
-    return _document(
+    return [
         _resource(
             change,
             _filled(
@@ -38,16 +49,7 @@ def of_plan(plan: Mapping[str, Any]) -> dict[str, Any]:
         )
         for change in plan["resource_changes"]
         if change["mode"] == "managed" and change["change"]["actions"] != ["delete"]
-    )
-
-
-def of_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence in the JSON of an applied state."""
-    return _document(
-        _resource(found, found["values"])
-        for found in _found(state.get("values", {}).get("root_module", {}))
-        if found["mode"] == "managed"
-    )
+    ]
 
 
 def resources(evidence: Mapping[str, Any]) -> list[Resource]:
@@ -56,8 +58,8 @@ def resources(evidence: Mapping[str, Any]) -> list[Resource]:
     return found
 
 
-def _document(found: Iterator[Resource]) -> dict[str, Any]:
-    plain = list(found)
+def document(plain: Sequence[Resource]) -> dict[str, Any]:
+    """Return resources as evidence: each with what others say about it, and what is made of them."""
     made = [*rights.statements(plain), *doors.doors(plain), facts.platform(plain)]
     told = [facts.joined(resource, plain) for resource in plain]
     return {**_FORMAT, "values": {"root_module": {"resources": [*told, *made]}}}

@@ -1,5 +1,6 @@
 """Facts that Terraform spreads over several resources, written onto the resource that policies speak about."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ from iac import rights
 
 Resource = dict[str, Any]
 
-_TAGS = ("project", "environment", "owner", "cost-center")
+_DEAD = "-dlq"
+TAGS = ("project", "environment", "owner", "cost-center")
 _OF_AN_ENVIRONMENT = ("aws_db_instance", "aws_dynamodb_table", "aws_msk_cluster", "aws_s3_bucket")
 _SWITCHES = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
 
@@ -16,13 +18,16 @@ def joined(resource: Resource, everything: Sequence[Resource]) -> Resource:
     """Return a resource with what other resources say about it."""
     values = {key: value for key, value in resource["values"].items() if key != "tags"}
     if "tags_all" in values:
-        tags = values["tags_all"] if isinstance(values["tags_all"], Mapping) else {}
-        missing = [tag for tag in _TAGS if not tags.get(tag)]
-        values["tagged"] = f"without {', '.join(missing)}" if missing else "fully"
+        values["tagged"] = _tagged(values["tags_all"])
         if resource["type"] in _OF_AN_ENVIRONMENT:
-            values["environment"] = tags.get("environment")
+            values["environment"] = _part(values, "tags_all", "environment")
     tell = _TOLD.get(resource["type"])
     return {**resource, "values": {**values, **(tell(values, everything) if tell else {})}}
+
+
+def _tagged(tags: Any) -> str:
+    missing = [tag for tag in TAGS if not _part({"tags": tags}, "tags", tag)]
+    return f"without {', '.join(missing)}" if missing else "fully"
 
 
 def platform(everything: Sequence[Resource]) -> Resource:
@@ -71,9 +76,11 @@ def _bucket(values: Mapping[str, Any], everything: Sequence[Resource]) -> dict[s
         return _about(f"aws_s3_bucket_{what}", "bucket", name, everything)
 
     block = said("public_access_block")
-    encrypted = ("rule", "apply_server_side_encryption_by_default", "sse_algorithm")
+    default = ("rule", "apply_server_side_encryption_by_default")
+    encryption = said("server_side_encryption_configuration")
     return {
-        "encryption": _part(said("server_side_encryption_configuration"), *encrypted),
+        "encryption": _part(encryption, *default, "sse_algorithm"),
+        "key": _part(encryption, *default, "kms_master_key_id"),
         "versions": _part(said("versioning"), "versioning_configuration", "status"),
         "public_access": "blocked" if all(block.get(switch) is True for switch in _SWITCHES) else "possible",
         "owner": _part(said("ownership_controls"), "rule", "object_ownership"),
@@ -85,12 +92,23 @@ def _bucket(values: Mapping[str, Any], everything: Sequence[Resource]) -> dict[s
 def _queue(values: Mapping[str, Any], everything: Sequence[Resource]) -> dict[str, Any]:
     name = values["name"]
     watched = [_part(alarm, "dimensions", "QueueName") for alarm in _of("aws_cloudwatch_metric_alarm", everything)]
-    dead = name.endswith("-dlq")
+    dead = name.endswith(_DEAD)
     return {
         "plain_text": _plain_text("aws_sqs_queue_policy", name, everything),
         "dead_letters": "is one" if dead else "has some" if values.get("redrive_policy") else "has none",
         "alarmed": "yes" if name in watched else "no",
+        "fed_by": _feeders(name, everything) if dead else "those with the right",
     }
+
+
+def _feeders(dead: str, everything: Sequence[Resource]) -> str:
+    """Tell from where a queue of dead letters takes them: from its queue only, if something says so."""
+    for values in _of("aws_sqs_queue_redrive_allow_policy", everything):
+        allowed = json.loads(values["redrive_allow_policy"])
+        sources = [str(arn).rpartition(":")[2] for arn in allowed.get("sourceQueueArns", ())]
+        if allowed.get("redrivePermission") == "byQueue" and sources == [dead.removesuffix(_DEAD)]:
+            return "its queue"
+    return "any queue"
 
 
 def _topic(values: Mapping[str, Any], everything: Sequence[Resource]) -> dict[str, Any]:
@@ -115,6 +133,11 @@ def _cluster(values: Mapping[str, Any], _everything: Sequence[Resource]) -> dict
     return {"audit": "logged" if "audit" in rights.listed(values.get("enabled_cluster_log_types")) else "not logged"}
 
 
+def _template(values: Mapping[str, Any], _everything: Sequence[Resource]) -> dict[str, Any]:
+    told = {_tagged(part.get("tags")) for part in rights.listed(values.get("tag_specifications") or [])}
+    return {"makes": "tagged nodes" if told == {"fully"} else "nodes " + (", ".join(sorted(told)) or "without tags")}
+
+
 def _default_group(values: Mapping[str, Any], _everything: Sequence[Resource]) -> dict[str, Any]:
     return {"lets_in": "somebody" if values.get("ingress") else "nobody"}
 
@@ -127,4 +150,5 @@ _TOLD: Mapping[str, Callable[[Mapping[str, Any], Sequence[Resource]], dict[str, 
     "aws_ecr_repository": _repository,
     "aws_default_security_group": _default_group,
     "aws_eks_cluster": _cluster,
+    "aws_launch_template": _template,
 }

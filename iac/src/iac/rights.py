@@ -1,15 +1,32 @@
-"""Rights in IAM policies, one resource for each statement."""
+"""Rights in policies, one resource for each statement that allows something."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_HOLDERS = {
+IDENTITIES = {
     "aws_iam_role_policy": "policy",
     "aws_iam_policy": "policy",
     "aws_iam_user_policy": "policy",
     "aws_iam_role": "assume_role_policy",
 }
+"""Where policies of roles and users are written, by type."""
+
+# Their "*" is the one thing that the policy hangs on.
+THINGS = {"aws_kms_key": "policy", "aws_sns_topic_policy": "policy"}
+"""Where policies of things are written, by type."""
+
+# They take a role from nobody but its own account, and send no aws:SourceAccount.
+_OF_ONE_ACCOUNT = ("ec2.amazonaws.com", "eks.amazonaws.com", "lambda.amazonaws.com")
+
+# What these change is made by controllers, under names nobody knows before: a tag says whose it is.
+_BOUND_BY_TAG = ("autoscaling:", "elasticloadbalancing:")
+_UNBOUND = (
+    "autoscaling:Describe",
+    "elasticloadbalancing:Describe",
+    "elasticloadbalancing:Create",
+    "elasticloadbalancing:AddTags",
+)
 
 # Actions for which AWS offers no resource: "*" is the only thing one can write.
 _WITHOUT_RESOURCE = (
@@ -24,18 +41,18 @@ _WITHOUT_RESOURCE = (
 
 
 def statements(resources: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield an `iam_statement` for each statement that allows something."""
+    """Yield an `iam_statement` for each statement of a role or user, a `grant` for each of a thing."""
     for resource in resources:
-        policy = resource["values"].get(_HOLDERS.get(resource["type"], ""))
-        for at, statement in enumerate(allowed(policy)):
-            address = f"{resource['address']}.statement[{statement.get('Sid', at)}]"
-            yield {
-                "address": address,
-                "mode": "managed",
-                "type": "iam_statement",
-                "name": str(statement.get("Sid", at)),
-                "values": _values(statement),
-            }
+        for holders, kind, tell in ((IDENTITIES, "iam_statement", _rights), (THINGS, "grant", _grants)):
+            policy = resource["values"].get(holders.get(resource["type"], ""))
+            for at, statement in enumerate(allowed(policy)):
+                yield {
+                    "address": f"{resource['address']}.statement[{statement.get('Sid', at)}]",
+                    "mode": "managed",
+                    "type": kind,
+                    "name": str(statement.get("Sid", at)),
+                    "values": tell(statement),
+                }
 
 
 def allowed(policy: Any) -> list[dict[str, Any]]:
@@ -67,7 +84,11 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _values(statement: Mapping[str, Any]) -> dict[str, Any]:
+def _grants(statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {"trusts": _trusts(statement), "acts_for": _acts_for(statement)}
+
+
+def _rights(statement: Mapping[str, Any]) -> dict[str, Any]:
     actions = [str(action) for action in listed(statement.get("Action", []))]
     resources = [str(resource) for resource in listed(statement.get("Resource", []))]
     narrowable = [action for action in actions if not action.startswith(_WITHOUT_RESOURCE)]
@@ -78,9 +99,25 @@ def _values(statement: Mapping[str, Any]) -> dict[str, Any]:
         "wildcard_action": any("*" in action for action in actions) or "NotAction" in statement,
         "wildcard_resource": ("*" in resources and bool(narrowable)) or "NotResource" in statement,
         "keys": _keys(resources, conditions),
-        "trusts": _trusts(statement),
+        "bound": _bound(actions, conditions),
         "audience": _audience(statement),
+        **_grants(statement),
     }
+
+
+def _bound(actions: Sequence[str], conditions: Mapping[str, Any]) -> str:
+    if not any(action.startswith(_BOUND_BY_TAG) and not action.startswith(_UNBOUND) for action in actions):
+        return "needs no tag"
+    return "by tag" if "aws:ResourceTag/" in json.dumps(conditions) else "by nothing"
+
+
+def _acts_for(statement: Mapping[str, Any]) -> str:
+    """Tell for whose sake a service may use it: asked by a stranger, it must not (the confused deputy)."""
+    principal = statement.get("Principal")
+    services = listed(principal.get("Service", [])) if isinstance(principal, Mapping) else []
+    if not set(services) - set(_OF_ONE_ACCOUNT):
+        return "no stranger"
+    return "our account" if "aws:SourceAccount" in statement.get("Condition", {}).get("StringEquals", {}) else "anybody"
 
 
 def _keys(resources: Sequence[str], conditions: Mapping[str, Any]) -> str:
@@ -102,5 +139,8 @@ def _audience(statement: Mapping[str, Any]) -> str:
     """Tell whose tokens a trust in GitHub takes: one repository's and environment's, or more."""
     if "token.actions.githubusercontent.com" not in json.dumps(statement.get("Principal", {})):
         return "not github"
-    subjects = statement.get("Condition", {}).get("StringEquals", {}).get("token.actions.githubusercontent.com:sub")
+    equal = statement.get("Condition", {}).get("StringEquals", {})
+    if listed(equal.get("token.actions.githubusercontent.com:aud")) != ["sts.amazonaws.com"]:
+        return "anyone on github"
+    subjects = equal.get("token.actions.githubusercontent.com:sub")
     return ", ".join(map(str, listed(subjects))) if subjects else "anyone on github"

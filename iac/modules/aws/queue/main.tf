@@ -34,7 +34,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead" {
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.this.arn]
+    sourceQueueArns   = ["arn:aws:sqs:${var.region}:${var.account_id}:${var.name}"]
   })
 }
 
