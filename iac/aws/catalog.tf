@@ -2,12 +2,12 @@
 
 locals {
   tables = {
-    orders            = { key = "order_id", indexes = { by-user = { key = "user_id", sort = "placed_at" } }, stream = true }
-    order-messaging   = { key = "pk", sort = "sk", indexes = { due = { key = "shard", sort = "due" } }, ttl = "expires_at" }
+    orders            = { key = "order_id", indexes = { by-user = { key = "user_id", sort = "placed_at" } } }
+    order-messaging   = { key = "pk", sort = "sk", indexes = { due = { key = "shard", sort = "due" } }, ttl = "expires_at", stream = true }
     order-prices      = { key = "product_id" }
     carts             = { key = "user_id" }
-    payments          = { key = "order_id", stream = true }
-    payment-messaging = { key = "pk", sort = "sk", indexes = { due = { key = "shard", sort = "due" } }, ttl = "expires_at" }
+    payments          = { key = "order_id" }
+    payment-messaging = { key = "pk", sort = "sk", indexes = { due = { key = "shard", sort = "due" } }, ttl = "expires_at", stream = true }
     sessions          = { key = "session_id", ttl = "expires_at" }
     notifications     = { key = "notification_id", ttl = "expires_at" }
   }

@@ -7,7 +7,7 @@ locals {
         Tables = {
           actions = [
             "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
-            "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
+            "dynamodb:DescribeTable", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem",
           ]
           resources = flatten([
             for table in uses.tables : concat(
@@ -15,6 +15,15 @@ locals {
               [for index in keys(try(local.tables[table].indexes, {})) : "${local.arn.table}${table}/index/${index}"],
             )
           ])
+        }
+      },
+      # Relays follow the streams, to hear of each other's commits.
+      !anytrue([for table in uses.tables : try(local.tables[table].stream, false)]) ? {} : {
+        Streams = {
+          actions = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
+          resources = [
+            for table in uses.tables : "${local.arn.table}${table}/stream/*" if try(local.tables[table].stream, false)
+          ]
         }
       },
       length(uses.buckets) == 0 ? {} : {

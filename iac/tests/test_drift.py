@@ -131,7 +131,7 @@ def test_the_function_is_the_one_that_devstack_deploys(plan: dict[str, Any], aws
 def _allowed(plan: dict[str, Any], service: str, api: str, mark: str) -> set[str]:
     prefix = f'module.workload["svc-{service}"].'
     return {
-        resource.partition(mark)[2].removeprefix(_PREFIX).partition("/index/")[0]
+        resource.partition(mark)[2].removeprefix(_PREFIX).partition("/index/")[0].removesuffix("/stream/*")
         for found in evidence.resources(evidence.of_plan(plan))
         if found["type"] == "iam_statement" and found["address"].startswith(prefix)
         for resource in found["values"]["resources"]

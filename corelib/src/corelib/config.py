@@ -37,6 +37,7 @@ class ServiceSettings(BaseSettings):
     aws_endpoint_url: str | None = Field(default=None, description="An emulator's address; empty is AWS itself.")
     aws_region: str = "ap-south-1"
     aws_prefix: str = "souk-"
+    aws_streams: bool = Field(default=True, description="Tell relays by DynamoDB Streams what other replicas commit.")
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
     commit: str = "unknown"
 

@@ -11,6 +11,7 @@ HTTP_IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered.")
 RELAYED = Counter("outbox_relayed_total", "Records acknowledged by the broker.", ("relay", "channel"))
 RELAY_FAILURES = Counter("outbox_relay_failures_total", "Rounds that ended in an error.", ("relay",))
 RELAY_ACTIVE = Gauge("outbox_relay_active", "1 while this process holds the relay's lease.", ("relay",))
+RELAY_SHARDS = Gauge("outbox_relay_shards", "Shards of the outbox that are this process's share.", ("relay",))
 OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest committed record not yet acknowledged.", ("relay",))
 
 HANDLED = Counter("events_handled_total", "Events by outcome.", ("handler", "outcome"))
@@ -22,6 +23,8 @@ CONSUMER_LAG = Gauge("consumer_lag_records", "Records that wait on the broker.",
 MAILBOXES = Gauge("actor_mailboxes", "Keys with work in hand.")
 
 AWS_CALLS = Counter("aws_calls_total", "Calls to AWS, repetitions among them.", ("service", "operation"))
+
+STREAM_BREAKS = Counter("dynamodb_stream_breaks_total", "Times that following a table's stream had to begin anew.")
 
 TIMERS_FIRED = Counter("timers_fired_total", "Timers moved into the outbox.")
 RESTARTS = Counter("part_restarts_total", "Restarts by the supervisor.", ("part",))

@@ -17,7 +17,7 @@ from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
 from corelib.dynamo.transaction import DynamoTransaction
-from corelib.errors import Conflict, Duplicate, LeaseLost, TooLarge, Unavailable
+from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
 from corelib.message import Channel, Event, Record, Transport
 from corelib.store import Pending, Store
 from corelib.transaction import Mark, Origin
@@ -345,29 +345,6 @@ async def test_lag_is_the_age_of_the_oldest_record(store: Dynamo, clock: ManualC
     assert await outbox.lag_seconds() == 3.0
     await outbox.acknowledge(await read(outbox))
     assert await outbox.lag_seconds() == 0.0
-
-
-async def test_one_relay_at_a_time_holds_the_lease(open_store: Open, clock: ManualClock) -> None:
-    store, other = await open_store(), await open_store()
-    await place(store, "o-1", 0)
-    first, second = store.outbox("kafka", CHANNELS), other.outbox("kafka", CHANNELS)
-    assert await first.acquire("a")
-    assert not await second.acquire("b")
-    pending = await first.read(10)
-    clock.advance(timedelta(seconds=5))
-    assert await first.acquire("a")
-    clock.advance(timedelta(seconds=5))
-    assert not await second.acquire("b")
-    clock.advance(timedelta(seconds=2))
-    assert await second.acquire("b")
-    with pytest.raises(LeaseLost):
-        await first.acknowledge(pending)
-    again = await second.read(10)
-    assert numbers(list(again)) == [0]
-    await second.acknowledge(again)
-    await second.release()
-    assert await first.acquire("a")
-    assert list(await first.read(10)) == []
 
 
 async def test_an_acknowledgement_left_half_done_is_finished(open_store: Open, clock: ManualClock) -> None:

@@ -17,7 +17,7 @@ from contracts import channels
 from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
-from corelib.dynamo.layout import INDEX, out_shards
+from corelib.dynamo.layout import INDEX, SHARDS, out_partition
 from corelib.dynamo.tables import Catalog, Table
 from corelib.postgres.queries import SLOTS
 from devstack.aws import credentials
@@ -144,10 +144,10 @@ async def _messaging(documents: Documents, snapshot: Snapshot, service: str) -> 
     table = f"{service}-messaging"
     waiting = 0
     for channel in channels.ALL:
-        for shard in out_shards(channel.name):
+        for partition in (out_partition(channel.name, shard) for shard in range(SHARDS)):
             start: dict[str, Any] | None = None
             while True:
-                page, start = await documents.query(table, index=INDEX, key={"shard": shard}, start=start)
+                page, start = await documents.query(table, index=INDEX, key={"shard": partition}, start=start)
                 waiting += len(page)
                 if start is None:
                     break

@@ -157,6 +157,8 @@ def _common(settings: StackSettings) -> dict[str, str]:
         "SOUK_AWS_ENDPOINT_URL": settings.aws_endpoint_url,
         "SOUK_AWS_REGION": settings.aws_region,
         "SOUK_AWS_PREFIX": settings.aws_prefix,
+        # The emulator would keep a day of every write in memory, and one replica needs to be told of nobody.
+        "SOUK_AWS_STREAMS": "false",
         "SOUK_JWKS_URL": f"{settings.service_url('user')}/.well-known/jwks.json",
         "PYTHONUNBUFFERED": "1",
         **credentials(settings),

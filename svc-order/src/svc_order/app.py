@@ -26,7 +26,7 @@ def build(settings: OrderSettings, *, clock: Clock | None = None) -> Service:
     """Return the service; tests give it a clock of their own."""
     clock = clock or SystemClock()
     aws = settings.aws()
-    db = Dynamo("order", aws, tables=TABLES)
+    db = Dynamo("order", aws, tables=TABLES, streams=settings.aws_streams)
     orders = Orders(db)
     prices = Prices(db, settings.price_cache_seconds)
     documents = Bucket(aws, "order-documents")

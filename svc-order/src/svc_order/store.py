@@ -17,7 +17,7 @@ from corelib.dynamo.tables import Index, Table
 from corelib.dynamo.transaction import DynamoTransaction
 from svc_order.domain import Line, Order, Price, Status
 
-ORDERS = Table("orders", key="order_id", indexes=(Index("by-user", key="user_id", sort="placed_at"),), stream=True)
+ORDERS = Table("orders", key="order_id", indexes=(Index("by-user", key="user_id", sort="placed_at"),))
 CARTS = Table("carts", key="user_id")
 PRICES = Table("order-prices", key="product_id")
 TABLES = (ORDERS, CARTS, PRICES)

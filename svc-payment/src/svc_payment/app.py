@@ -26,7 +26,7 @@ from svc_payment.store import PAYMENTS, Payments
 def build(settings: PaymentSettings, *, clock: Clock | None = None) -> Service:
     """Return the service; tests give it a clock of their own."""
     clock = clock or SystemClock()
-    db = Dynamo("payment", settings.aws(), tables=(PAYMENTS,))
+    db = Dynamo("payment", settings.aws(), tables=(PAYMENTS,), streams=settings.aws_streams)
     payments = Payments(db)
     provider = HttpClient(
         "provider", settings.provider_url, deadline=timedelta(seconds=settings.provider_seconds), attempts=1

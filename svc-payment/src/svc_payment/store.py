@@ -9,7 +9,7 @@ from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
 from svc_payment.domain import Payment, Refund, Status
 
-PAYMENTS = Table("payments", key="order_id", stream=True)
+PAYMENTS = Table("payments", key="order_id")
 
 
 class Payments:

@@ -67,6 +67,7 @@ class Committer:
         self._table = table
         self._announce = announce
         self._sequences = Sequences()
+        self.writer = uuid4().hex[:8]
 
     async def commit(self, unit: Unit, clock: Clock) -> None:
         """Write everything or nothing. Raises `Duplicate`, `Conflict`, `TooLarge` or `Unavailable`."""
@@ -104,15 +105,16 @@ class Committer:
             return False
         return True
 
-    def _number(self, records: Sequence[Record], committed: int) -> list[Entry]:
+    def _number(self, records: Sequence[Record], now: int) -> list[Entry]:
         following: dict[Stream, int] = {}
         entries = []
-        for record in records:
+        # A microsecond apart, so that the index has their order too.
+        for committed, record in enumerate(records, now):
             stream = (record.channel, record.key)
             sequence = following.get(stream)
             if sequence is None:
                 sequence = self._sequences.get(stream)
-            entries.append(Entry(record, sequence, committed))
+            entries.append(Entry(record, sequence, committed, self.writer))
             following[stream] = sequence + 1
         return entries
 

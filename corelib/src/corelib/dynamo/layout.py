@@ -18,7 +18,9 @@ from corelib.message import Record
 Stream = tuple[str, str]  # (channel, key): what order is kept within
 
 INDEX = "due"
-SHARDS = 4
+# More than these relays cannot share one outbox. To change it, drain the outbox first: entries keep their shard.
+SHARDS = 8
+_TIMER_SHARDS = 4
 HEAD = "head"
 # DynamoDB takes 2,048 bytes of partition key and 1,024 of sort key.
 _LONGEST_KEY = 1_000
@@ -28,16 +30,25 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record in the outbox: `sequence` counts from 0 without a gap in its stream; `committed` in microseconds."""
+    """A record in the outbox: `sequence` counts from 0 without a gap in its stream; `committed` in microseconds.
+
+    `writer` names the process that committed it.
+    """
 
     record: Record
     sequence: int
     committed: int
+    writer: str = ""
 
     @property
     def stream(self) -> Stream:
         """The stream it belongs to."""
         return (self.record.channel, self.record.key)
+
+    @property
+    def shard(self) -> int:
+        """The shard it belongs to."""
+        return shard_of(self.stream)
 
 
 def key_of(kind: str, *parts: str, sort: str) -> Attribute:
@@ -63,19 +74,24 @@ def head_key(stream: Stream) -> Attribute:
     return key_of("out", *stream, sort=HEAD)
 
 
-def out_shards(channel: str) -> list[str]:
-    """Return the index partitions of a channel."""
-    return [f"out#{channel}#{number}" for number in range(SHARDS)]
+def shard_of(stream: Stream) -> int:
+    """Return the shard that a stream belongs to."""
+    return crc32(stream[1].encode()) % SHARDS
 
 
-def timer_shards() -> list[str]:
+def out_partition(channel: str, shard: int) -> str:
+    """Return the index partition where a shard's entries wait for their relay."""
+    return f"out#{channel}#{shard}"
+
+
+def timer_partition(name: str) -> str:
+    """Return the index partition where a timer waits."""
+    return f"timer#{crc32(name.encode()) % _TIMER_SHARDS}"
+
+
+def timer_partitions() -> list[str]:
     """Return the index partitions of timers."""
-    return [f"timer#{number}" for number in range(SHARDS)]
-
-
-def shard_number(text: str) -> int:
-    """Return the shard that a key or an id belongs to."""
-    return crc32(text.encode()) % SHARDS
+    return [f"timer#{number}" for number in range(_TIMER_SHARDS)]
 
 
 def microseconds(time: datetime) -> int:
@@ -127,9 +143,9 @@ def record_of(item: Attribute) -> Record:
 
 
 def pending_item(entry: Entry) -> Attribute:
-    """Return an entry's item while it waits for its relay."""
-    channel, key = entry.stream
-    return {**_entry_item(entry), "shard": {"S": f"out#{channel}#{shard_number(key)}"}}
+    """Return an entry's item while it waits for its relay: without an expiry."""
+    shard = out_partition(entry.record.channel, entry.shard)
+    return {**_entry_item(entry), "shard": {"S": shard}, "writer": {"S": entry.writer}}
 
 
 def acknowledged_item(entry: Entry, expires: datetime) -> Attribute:
@@ -139,17 +155,18 @@ def acknowledged_item(entry: Entry, expires: datetime) -> Attribute:
 
 def entry_of(item: Attribute) -> Entry:
     """Return the entry in an item."""
-    return Entry(record_of(item), int(item["sk"]["S"]), int(item["due"]["S"]))
+    writer = item.get("writer", {"S": ""})["S"]
+    return Entry(record_of(item), int(item["sk"]["S"]), int(item["due"]["S"]), writer)
 
 
 def is_pending(item: Attribute) -> bool:
-    """Return whether an entry's item still waits for its relay."""
-    return "shard" in item
+    """Return whether an item is an entry that waits for its relay."""
+    return "shard" in item and str(item["shard"]["S"]).startswith("out#")
 
 
-def due_query(table: str, shard: str, *, until: int | None = None, **more: Any) -> dict[str, Any]:
-    """Return the parameters of a query for what is due in a shard, oldest first."""
-    condition, values = "#s = :s", {":s": {"S": shard}}
+def due_query(table: str, partition: str, *, until: int | None = None, **more: Any) -> dict[str, Any]:
+    """Return the parameters of a query for what is due in an index partition, oldest first."""
+    condition, values = "#s = :s", {":s": {"S": partition}}
     names = {"#s": "shard"}
     if until is not None:
         condition += " AND #d <= :d"

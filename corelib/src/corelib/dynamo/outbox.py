@@ -1,13 +1,12 @@
-"""A relay's view on the outbox.
+"""A relay's view on the outbox, or on the part of it that is its share.
 
-Entries committed in this process are handed over in memory and cost no read. A sweep of the sparse index finds the
-rest: those of other replicas, and those that a crash left behind. The index is eventually consistent, so it may show
-an entry before its predecessor: an entry goes out only after the one before it was sent, and a gap is closed by
+Entries committed in this process are handed over in memory and cost no read; those of other replicas come by the
+table's stream (`corelib.dynamo.streams`). A sweep of the sparse index finds the rest: what a crash or an outage left
+behind. None of them keeps order, so an entry goes out only after the one before it was sent, and a gap is closed by
 consistent reads.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from corelib.clock import Clock
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute
 from corelib.dynamo.layout import (
+    SHARDS,
     Entry,
     Stream,
     acknowledged_item,
@@ -24,115 +24,153 @@ from corelib.dynamo.layout import (
     entry_of,
     is_pending,
     microseconds,
-    out_shards,
+    out_partition,
 )
-from corelib.dynamo.lease import Lease
+from corelib.dynamo.shares import Shares
 from corelib.dynamo.waiting import Waiting, last_of_streams
+from corelib.metrics import RELAY_SHARDS
 from corelib.store import Pending
 
 KEEP = timedelta(days=7)
-_SHORTEST_SWEEP, _LONGEST_SWEEP = 0.05, 0.5
+_SHORTEST_SWEEP, _LONGEST_SWEEP = 0.05, 1.0
+# With a stream that is read without a break, a sweep is for what nobody expects.
+_STREAMED_SWEEP = 10.0
 _PAGE = 250
 _GAPS_AT_ONCE = 32
-# An entry younger than this may be our own, with its hand-over still on the way.
-_FRESH_MICROSECONDS = 50_000
 # The index may show an acknowledged entry for a while; after this it was left behind by a half-done acknowledgement.
 _STALE_MICROSECONDS = 10_000_000
 
+Place = tuple[str, int]  # (channel, shard)
+
 
 class Outbox:
-    """Reads and acknowledges the entries of some channels. One relay at a time: see `Lease`."""
+    """Reads and acknowledges the entries of some channels, in the shards that are this relay's share."""
 
-    def __init__(self, client: Client, table: str, lease: Lease, channels: frozenset[str], clock: Clock) -> None:
+    def __init__(
+        self, client: Client, table: str, shares: Shares, channels: frozenset[str], clock: Clock, *, writer: str
+    ) -> None:
         self._client = client
         self._table = table
-        self._lease = lease
+        self._shares = shares
         self._channels = channels
         self._clock = clock
+        self._writer = writer
         self._waiting = Waiting()
-        self._cursors: dict[str, Attribute | None] = {
-            shard: None for channel in sorted(channels) for shard in out_shards(channel)
-        }
+        self._in_hand: dict[tuple[Stream, int], int] = {}
+        self._cursors: dict[Place, Attribute | None] = {}
         self._sweep_at = 0.0
         self._pause = _SHORTEST_SWEEP
+        self._streamed = False
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The shards that are this relay's share."""
+        return self._shares.held
 
     async def acquire(self, holder: str) -> bool:
-        """Take or renew the lease; False while another relay holds it."""
-        term = self._lease.term
-        held = await self._lease.acquire(holder)
-        if self._lease.term != term:
-            self._forget()  # another relay may have sent what we knew
-        return held
+        """Take or renew a share; False while others hold everything."""
+        before = self._shares.held
+        fresh = await self._shares.acquire(holder, busy=frozenset(self._in_hand.values()))
+        held = self._shares.held
+        RELAY_SHARDS.labels(self._shares.relay).set(len(held))
+        if fresh or before != held:
+            self._begin(fresh | (before - held))
+        return bool(held)
 
     def offer(self, entries: Sequence[Entry]) -> None:
-        """Take over entries that this process has just committed."""
-        if not self._lease.held:
-            return
+        """Take over entries that are known to be committed."""
         for entry in entries:
-            if entry.record.channel not in self._channels:
+            if entry.shard not in self._shares.held or entry.record.channel not in self._channels:
                 continue
             if self._waiting.full:
-                self._sweep_at = 0.0
+                self.sweep_soon()
                 return
             self._waiting.add(entry)
 
+    def streamed(self, *, whole: bool) -> None:
+        """Hear whether the table's stream is being read; not `whole` where something of it may have been missed."""
+        if not whole or not self._streamed:
+            self.sweep_soon()
+        self._streamed = whole
+
+    def sweep_soon(self) -> None:
+        """Look into the index at the next read."""
+        self._sweep_at = 0.0
+        self._pause = _SHORTEST_SWEEP
+
     async def read(self, limit: int) -> Sequence[Pending]:
         """Return the next committed records after the last acknowledged one; empty when idle."""
-        if time.monotonic() >= self._sweep_at and not self._waiting.full:
+        if _now() >= self._sweep_at and not self._waiting.full:
             await self._sweep()
         entries = self._waiting.ready(limit)
         if len(entries) < min(limit, len(self._waiting)):
             await self._close_gaps()
             entries = self._waiting.ready(limit)
+        self._in_hand = {(entry.stream, entry.sequence): entry.shard for entry in entries}
         return [Pending(entry, entry.record) for entry in entries]
 
     async def acknowledge(self, records: Sequence[Pending]) -> None:
         """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over."""
-        await self._lease.confirm()
-        await self._mark_sent([_entry(pending) for pending in records])
+        entries = [_entry(pending) for pending in records]
+        await self._shares.confirm({entry.shard for entry in entries})
+        await self._mark_sent(entries)
+        for entry in entries:
+            self._in_hand.pop((entry.stream, entry.sequence), None)
 
     async def lag_seconds(self) -> float:
         """Return the age of the oldest record not yet acknowledged, 0.0 when there is none."""
-        pages = await self._query_all(dict.fromkeys(self._cursors), limit=5)
-        found = (entry_of(item) for page in pages.values() for item in page["Items"])
-        oldest = min((entry.committed for entry in found if not self._waiting.was_sent(entry)), default=None)
+        oldest = self._waiting.oldest()
+        if oldest is None:
+            everywhere = dict.fromkeys((channel, shard) for channel in self._channels for shard in range(SHARDS))
+            pages = await self._query_all(everywhere, limit=5)
+            found = (entry_of(item) for page in pages.values() for item in page["Items"])
+            oldest = min((entry.committed for entry in found if not self._waiting.was_sent(entry)), default=None)
         return 0.0 if oldest is None else max(0.0, (microseconds(self._clock.now()) - oldest) / 1_000_000)
 
     async def release(self) -> None:
-        """Give the lease up, so that a standby takes over at once."""
-        self._forget()
-        await self._lease.release()
+        """Give the share up, so that others take over at once."""
+        self._in_hand.clear()
+        held = self._shares.held
+        try:
+            await self._shares.release()
+        finally:
+            self._begin(held)
+            RELAY_SHARDS.labels(self._shares.relay).set(0)
 
-    def _forget(self) -> None:
-        self._waiting.forget()
-        self._cursors = dict.fromkeys(self._cursors)
-        self._sweep_at = 0.0
+    def _begin(self, shards: frozenset[int]) -> None:
+        """Know nothing of these shards, and look for what waits in those that are held."""
+        self._waiting.forget(shards)
+        known = {place: start for place, start in self._cursors.items() if place[1] not in shards}
+        places = ((channel, shard) for channel in sorted(self._channels) for shard in sorted(self._shares.held))
+        self._cursors = {place: known.get(place) for place in places}
+        self.sweep_soon()
 
     async def _sweep(self) -> None:
         """Take in a page of each shard, going on where the last sweep stopped, or else from the oldest again."""
         now = microseconds(self._clock.now())
         foreign, left_behind = 0, []
-        for shard, page in (await self._query_all(self._cursors, limit=_PAGE)).items():
-            self._cursors[shard] = page.get("LastEvaluatedKey")
+        for place, page in (await self._query_all(self._cursors, limit=_PAGE)).items():
+            self._cursors[place] = page.get("LastEvaluatedKey")
             for entry in map(entry_of, page["Items"]):
-                age = now - entry.committed
                 if self._waiting.add(entry):
-                    foreign += age > _FRESH_MICROSECONDS
-                elif age > _STALE_MICROSECONDS and self._waiting.was_sent(entry):
+                    foreign += entry.writer != self._writer
+                elif now - entry.committed > _STALE_MICROSECONDS and self._waiting.was_sent(entry):
                     left_behind.append(entry)
         if left_behind:
             await self._mark_sent(left_behind)
         more = any(self._cursors.values())
-        # Other replicas' entries arrive: look more often. Nothing found: idle costs little.
-        self._pause = _SHORTEST_SWEEP if foreign else min(self._pause * 2, _LONGEST_SWEEP)
-        self._sweep_at = 0.0 if more else time.monotonic() + self._pause
+        # Other replicas' entries arrive and no stream tells: look more often. Nothing found: idle costs little.
+        longest = _STREAMED_SWEEP if self._streamed else _LONGEST_SWEEP
+        self._pause = _SHORTEST_SWEEP if foreign and not self._streamed else min(self._pause * 2, longest)
+        self._sweep_at = 0.0 if more else _now() + self._pause
 
-    async def _query_all(self, shards: dict[str, Attribute | None], *, limit: int) -> dict[str, dict[str, Any]]:
+    async def _query_all(self, places: dict[Place, Attribute | None], *, limit: int) -> dict[Place, dict[str, Any]]:
         queries = []
-        for shard, start in shards.items():
+        for place, start in places.items():
             more: dict[str, Any] = {"ExclusiveStartKey": start} if start else {}
-            queries.append(self._client.call("Query", **due_query(self._table, shard, Limit=limit), **more))
-        return dict(zip(shards, await asyncio.gather(*queries), strict=True))
+            query = due_query(self._table, out_partition(*place), Limit=limit, **more)
+            queries.append(self._client.call("Query", **query))
+        return dict(zip(places, await asyncio.gather(*queries), strict=True))
 
     async def _close_gaps(self) -> None:
         gaps = self._waiting.gaps(_GAPS_AT_ONCE)
@@ -176,3 +214,7 @@ def _entry(pending: Pending) -> Entry:
     if not isinstance(pending.position, Entry):
         raise TypeError(f"not read from this outbox: {pending.position!r}")
     return pending.position
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -13,30 +13,46 @@ from corelib.dynamo.documents import Documents
 from corelib.dynamo.history import DynamoHistory
 from corelib.dynamo.items import value_of
 from corelib.dynamo.layout import Entry, key_of, mark_key
-from corelib.dynamo.lease import Lease
 from corelib.dynamo.operations import DynamoOperations
 from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.parking import Parking
+from corelib.dynamo.shares import LEASE_SECONDS, Shares
+from corelib.dynamo.streams import StreamTail
 from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.operation import Operations
+from corelib.part import Part
 from corelib.store import Change, ParkingLot
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
 
 class Dynamo(Documents):
-    """Holds a service's state, outbox, inbox, timers and parked records. Implements `Store`."""
+    """Holds a service's state, outbox, inbox, timers and parked records. Implements `Store`.
+
+    With `streams` the relay hears by DynamoDB Streams what other replicas commit; without, only its sweeps find it. A
+    relay that says nothing for `lease_seconds` is taken for dead.
+    """
 
     name = "dynamodb"
 
-    def __init__(self, service: str, aws: Aws, *, tables: Sequence[Table] = ()) -> None:
+    def __init__(
+        self,
+        service: str,
+        aws: Aws,
+        *,
+        tables: Sequence[Table] = (),
+        streams: bool = True,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         super().__init__(Client(aws), Catalog(aws.prefix, tables))
         self.aws = aws
-        self._system = messaging(service)
+        self._streams = streams
+        self._lease_seconds = lease_seconds
+        self._system = messaging(service, stream=streams)
         table = f"{aws.prefix}{self._system.name}"
         self._table = table
         self._committer = Committer(self._client, table, self._announce)
@@ -110,15 +126,22 @@ class Dynamo(Documents):
         return True, value_of(item["remembered"]) if "remembered" in item else None
 
     def outbox(self, relay: str, channels: frozenset[str]) -> Outbox:
-        """Return a relay's reader over these channels; `relay` names its lease."""
-        clock = self._origin.clock
-        outbox = Outbox(self._client, self._table, Lease(self._client, self._table, relay, clock), channels, clock)
+        """Return a relay's reader over these channels; `relay` names what its replicas share."""
+        shares = Shares(self._client, self._table, relay, lease_seconds=self._lease_seconds)
+        clock, writer = self._origin.clock, self._committer.writer
+        outbox = Outbox(self._client, self._table, shares, channels, clock, writer=writer)
         self._outboxes.append(outbox)
         return outbox
 
     def history(self, relay: str) -> History:  # noqa: ARG002 -- the table knows what is delivered, whoever did it
         """Return what was delivered and has not expired."""
         return DynamoHistory(self._client, self._table)
+
+    def parts(self) -> list[Part]:
+        """Return what runs beside the relays."""
+        if not self._streams or not self._outboxes:
+            return []
+        return [StreamTail(self._client, self._table, self._outboxes, self._wake_all)]
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox, each atomically; return how many fired."""
@@ -142,5 +165,8 @@ class Dynamo(Documents):
     def _announce(self, entries: Sequence[Entry]) -> None:
         for outbox in self._outboxes:
             outbox.offer(entries)
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for wake in self._wakes:
             wake.set()

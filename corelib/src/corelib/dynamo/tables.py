@@ -17,6 +17,7 @@ from corelib.store import Change
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
+_STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ class Catalog:
         return f"{self._prefix}{table.name}"
 
 
-def messaging(service: str) -> Table:
+def messaging(service: str, *, stream: bool = True) -> Table:
     """Return the system table of a service: outbox, marks, timers, leases, parked records."""
-    return Table(f"{service}-messaging", "pk", "sk", (Index("due", "shard", "due"),), ttl="expires_at")
+    due = Index("due", "shard", "due")
+    return Table(f"{service}-messaging", "pk", "sk", (due,), ttl="expires_at", stream=stream)
 
 
 async def missing(client: Client, table: Table) -> Sequence[Change]:
@@ -90,6 +92,8 @@ async def missing(client: Client, table: Table) -> Sequence[Change]:
     present = {index["IndexName"] for index in description.get("GlobalSecondaryIndexes", ())}
     lacking = [index for index in table.indexes if index.name not in present]
     changes = [_change(f"index {index.name} of {name}", "UpdateTable", _addition(name, index)) for index in lacking]
+    if table.stream and not _streams(description):
+        changes.append(_change(f"stream of {name}", "UpdateTable", {"TableName": name, "StreamSpecification": _STREAM}))
     if table.ttl is not None and not await _expires(client, name):
         changes.append(_expiry(name, table.ttl))
     return changes
@@ -105,7 +109,7 @@ def _change(summary: str, operation: str, params: dict[str, Any]) -> Change:
 
 
 async def provision(client: Client, table: Table) -> None:
-    """Create a table, or add the indexes and the expiry it lacks; idempotent."""
+    """Create a table, or add the indexes, the stream and the expiry it lacks; idempotent."""
     name = f"{client.aws.prefix}{table.name}"
     try:
         await client.call("CreateTable", **_definition(name, table))
@@ -117,6 +121,9 @@ async def provision(client: Client, table: Table) -> None:
     for index in table.indexes:
         if index.name not in present:
             await _add_index(client, name, index)
+    if table.stream and not _streams(description):
+        await client.call("UpdateTable", TableName=name, StreamSpecification=_STREAM)
+        await _ready(client, name)
     if table.ttl is not None:
         await _expire(client, name, table.ttl)
 
@@ -132,7 +139,7 @@ def _definition(name: str, table: Table) -> dict[str, Any]:
     if table.indexes:
         definition["GlobalSecondaryIndexes"] = [_index(index) for index in table.indexes]
     if table.stream:
-        definition["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+        definition["StreamSpecification"] = _STREAM
     return definition
 
 
@@ -160,6 +167,10 @@ def _addition(name: str, index: Index) -> dict[str, Any]:
         "AttributeDefinitions": _strings(names),
         "GlobalSecondaryIndexUpdates": [{"Create": _index(index)}],
     }
+
+
+def _streams(description: dict[str, Any]) -> bool:
+    return bool(description.get("StreamSpecification", {}).get("StreamEnabled"))
 
 
 async def _add_index(client: Client, name: str, index: Index) -> None:

@@ -16,8 +16,8 @@ from corelib.dynamo.layout import (
     microseconds,
     record_item,
     record_of,
-    shard_number,
-    timer_shards,
+    timer_partition,
+    timer_partitions,
 )
 from corelib.errors import Conflict
 from corelib.message import Record
@@ -37,7 +37,7 @@ class TimerItems:
         name = str(scheduled.timer.id)
         item = {
             **_key(name),
-            "shard": {"S": f"timer#{shard_number(name)}"},
+            "shard": {"S": timer_partition(name)},
             "due": {"S": due_text(microseconds(scheduled.at))},
             "key": {"S": scheduled.envelope.key},
             "records": {"L": [{"M": record_item(record)} for record in scheduled.records]},
@@ -60,7 +60,7 @@ class DueTimers:
     async def fire(self, limit: int, clock: Clock) -> int:
         """Move due timers into the outbox, of one key in order of time; return how many."""
         now = microseconds(clock.now())
-        queries = [due_query(self._table, shard, until=now, Limit=limit) for shard in timer_shards()]
+        queries = [due_query(self._table, shard, until=now, Limit=limit) for shard in timer_partitions()]
         pages = await asyncio.gather(*(self._client.call("Query", **query) for query in queries))
         found = sorted(chain.from_iterable(page["Items"] for page in pages), key=_due)[:limit]
         by_key: dict[str, list[Attribute]] = defaultdict(list)

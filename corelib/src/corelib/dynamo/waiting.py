@@ -2,11 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
-from corelib.dynamo.layout import Entry, Stream
+from corelib.dynamo.layout import Entry, Stream, shard_of
 
 _STREAMS_REMEMBERED = 100_000
 _MOST_ENTRIES = 10_000
+# A hot key may not fill what is read at once: others wait behind nobody but their own.
+_MOST_OF_A_STREAM = 250
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -14,7 +17,7 @@ class Waiting:
     """The outbox entries not yet acknowledged that this relay has seen."""
 
     def __init__(self) -> None:
-        self._entries: dict[Stream, dict[int, Entry]] = {}
+        self._entries: OrderedDict[Stream, dict[int, Entry]] = OrderedDict()
         self._sent: OrderedDict[Stream, int] = OrderedDict()
         self._count = 0
         self._bytes = 0
@@ -57,16 +60,27 @@ class Waiting:
             self._entries.pop(stream, None)
 
     def ready(self, limit: int) -> list[Entry]:
-        """Return entries that may be sent: per stream without a gap from the last one sent."""
+        """Return entries that may be sent: per stream without a gap from the last one sent; streams take turns."""
         found: list[Entry] = []
+        served: list[Stream] = []
         for stream, entries in self._entries.items():
             following = self._sent.get(stream, -1) + 1
-            while len(found) < limit and following in entries:
+            end = min(following + _MOST_OF_A_STREAM, following + limit - len(found))
+            first = following
+            while following < end and following in entries:
                 found.append(entries[following])
                 following += 1
+            if following > first:
+                served.append(stream)
             if len(found) >= limit:
                 break
+        for stream in served:
+            self._entries.move_to_end(stream)
         return found
+
+    def oldest(self) -> int | None:
+        """Return when the oldest entry was committed, in microseconds; None when there is none."""
+        return min((entry.committed for entries in self._entries.values() for entry in entries.values()), default=None)
 
     def gaps(self, limit: int) -> list[tuple[Stream, int]]:
         """Return streams whose next entry is unknown, each with the first sequence that is known."""
@@ -78,11 +92,14 @@ class Waiting:
                     break
         return found
 
-    def forget(self) -> None:
-        """Know nothing more: another relay may send from now on."""
-        self._entries.clear()
-        self._sent.clear()
-        self._count = self._bytes = 0
+    def forget(self, shards: AbstractSet[int]) -> None:
+        """Know nothing more of some shards: another relay may send, or may have sent, what is theirs."""
+        for stream in [stream for stream in self._entries if shard_of(stream) in shards]:
+            for entry in self._entries.pop(stream).values():
+                self._bytes -= len(entry.record.payload)
+                self._count -= 1
+        for stream in [stream for stream in self._sent if shard_of(stream) in shards]:
+            del self._sent[stream]
 
 
 def last_of_streams(entries: Iterable[Entry]) -> dict[Stream, int]:
