@@ -21,7 +21,7 @@ class Duplicate(CorelibError):
 
 
 class Unavailable(CorelibError):
-    """Raised when a store, broker or peer cannot be reached in time; nothing was committed."""
+    """Raised when a store, broker or peer cannot be reached in time. A commit that was under way may have happened."""
 
     def __init__(self, dependency: str, reason: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(f"{dependency} is unavailable: {reason}")

@@ -187,10 +187,10 @@ class OutboxLog:
 
     async def release(self) -> None:
         """Give the lease up, so that a standby takes over at once."""
-        if self._fence is None:
-            return
-        await self._table.give_up(self._fence)
-        self._fence = None
+        # Forgotten first: if the database cannot be told, the same lease is taken again, and read from its position.
+        fence, self._fence = self._fence, None
+        if fence is not None:
+            await self._table.give_up(fence)
 
     @property
     def _position(self) -> Position:

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from corelib.broker import Outgoing
 from corelib.clock import SystemClock
-from corelib.errors import EraChanged, LeaseLost
+from corelib.errors import EraChanged, LeaseLost, Unavailable
 from corelib.kafka import Kafka
 from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Record
@@ -252,6 +252,22 @@ async def test_a_paused_relay_moves_no_cursor_when_it_wakes(store: Postgres) -> 
         await zombie.commit(read_before_the_pause.after)
     successor.rewind()
     assert await following(successor) == []
+
+
+class _DatabaseGoneAtTheEnd(PostgresLogTable):
+    async def give_up(self, fence: int) -> None:
+        raise Unavailable("postgres", f"gone before the lease {fence} could be given up")
+
+
+async def test_a_relay_that_could_not_give_up_its_lease_reads_again_what_it_had_not_delivered(store: Postgres) -> None:
+    await note(store, 1)
+    log = OutboxLog(_DatabaseGoneAtTheEnd(store._pool, "kafka", CHANNELS), "kafka")
+    assert await log.acquire("me")
+    assert await following(log) == [1]
+    with pytest.raises(Unavailable):
+        await log.release()
+    assert await log.acquire("me")
+    assert await following(log) == [1]
 
 
 @asynccontextmanager
