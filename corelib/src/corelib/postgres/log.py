@@ -42,7 +42,10 @@ class PostgresLogTable:
             if position.tick is not None and (rows := await self._rows(connection, position, limit)):
                 return position, rows
             position = position.following(await _tick(connection))
-            return position, await self._rows(connection, position, limit)
+            rows = await self._rows(connection, position, limit)
+            if rows:
+                await connection.execute(queries.KEEP_TICK)
+            return position, rows
 
     async def move(self, fence: int | None, position: Position) -> bool:
         """Store how far the relay has come; False if the lease is another's."""

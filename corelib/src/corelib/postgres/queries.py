@@ -192,6 +192,14 @@ TAKE_FLOOR = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_
 # `next`, a number taken after the snapshot, tells them from those that began later.
 TAKE_TICK = "SELECT pg_current_snapshot() AS snapshot, pg_current_xact_id()::text AS next"
 
+# -- keep_tick -- what a crashed database had given to transactions that never committed, numbers and ids, it gives out
+# again: a broker that remembers them would take new rows for old ones. So, before a row leaves, a commit that waits for
+# the disk, whatever the rows' writers did.
+KEEP_TICK = """
+SELECT set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
+       pg_logical_emit_message(true, 'corelib', '')
+"""
+
 # -- read_young, read_late -- PgQ's rule: what this snapshot sees and the last one did not. Nothing is skipped when ids
 # commit out of order, and nothing waits for a transaction that is still open, here or in another database. Transactions
 # that began after the last snapshot (`next` and above) have ids above its floor, so that a backlog of any size is read
