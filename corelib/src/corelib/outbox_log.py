@@ -23,6 +23,10 @@ from corelib.store import Chunk, Pending
 Snapshot = tuple[int, int, tuple[int, ...]]
 """PostgreSQL's pg_snapshot: xmin, xmax, and the transactions under way between them."""
 
+_CHANGED = (
+    "the outbox of relay {relay} belongs to another time of this database ({reason}): what is delivered cannot be told"
+    " from what is not. Run `corelib outbox new-era` to go on: it sends again what the cursor does not cover"
+)
 _LEASE = timedelta(seconds=10)
 _KEEP_UP_SECONDS = 5.0
 
@@ -56,9 +60,9 @@ class Position:
         """Return the start of the next tick; this one is delivered."""
         return replace(self, done=self.tick or self.done, tick=tick, number=self.number + 1, id=0)
 
-    def receipt(self, database: str) -> bytes:
-        """Return it as bytes that another relay can go on from."""
-        return orjson.dumps({"database": database, "position": asdict(self)})
+    def receipt(self, database: str, event_id: str) -> bytes:
+        """Return it as bytes that another relay can go on from; the event is that of its last row."""
+        return orjson.dumps({"database": database, "position": asdict(self), "event": event_id})
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ class LogTable(Protocol):
         """Return the age of the oldest row that the stored position does not cover, 0.0 when there is none."""
         ...
 
+    async def holds(self, id: int, event_id: str) -> bool:  # noqa: A002 -- the row's own word
+        """Tell whether the outbox has this row, with this event in it."""
+        ...
+
     async def give_up(self, fence: int) -> None:
         """End the lease."""
         ...
@@ -143,12 +151,18 @@ class OutboxLog:
         return True
 
     async def recover(self, receipt: bytes) -> None:
-        """Go on behind what a broker has for certain, if that is further than the database knows."""
+        """Go on behind what a broker has for certain, if that is further than the database knows.
+
+        Raises `EraChanged` when the database has lost what was sent.
+        """
         given = orjson.loads(receipt)
         known = _POSITION.validate_python(given["position"])
-        if given["database"] == self._database and known.ahead_of(self._position):
-            await self.commit(known)
-            self.rewind()
+        if given["database"] != self._database or not known.ahead_of(self._position):
+            return
+        if not await self._table.holds(known.id, given["event"]):
+            raise EraChanged(_CHANGED.format(relay=self._relay, reason="it was set back to before what was sent last"))
+        await self.commit(known)
+        self.rewind()
 
     async def read(self, limit: int) -> Chunk | None:
         """Return the next rows behind the last ones read; None when there are none."""
@@ -160,7 +174,8 @@ class OutboxLog:
             await self._keep_up(position)
             return None
         self._taken = position
-        return Chunk(rows, position, position.receipt(self._database))
+        event_id = dict(unpack(rows[-1][3])).get("ce_id", "")
+        return Chunk(rows, position, position.receipt(self._database, event_id))
 
     async def _keep_up(self, position: Position) -> None:
         """Idle, move the cursor now and then: what it does not cover keeps the ring from turning."""
@@ -242,8 +257,4 @@ def _require_same_era(relay: str, term: Term, database: str, now: int) -> None:
     if term.database != database or last.snapshot[1] > now:
         moved = term.database != database
         reason = "it was restored into another cluster" if moved else "its transaction numbers went back"
-        raise EraChanged(
-            f"the outbox of relay {relay} belongs to another time of this database ({reason}): what is delivered"
-            " cannot be told from what is not. Run `corelib outbox new-era` to go on: it sends again what the cursor"
-            " does not cover"
-        )
+        raise EraChanged(_CHANGED.format(relay=relay, reason=reason))

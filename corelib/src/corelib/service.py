@@ -212,13 +212,14 @@ class Service:
             parts += self._consumers()
         return parts
 
+    def relays(self) -> dict[str, frozenset[str]]:
+        """Return the names of the service's relays, one a transport, and the channels of each."""
+        published = channels_of(self.publishes)
+        relays = {name: frozenset(c.name for c in published if c.transport == name) for name in self.brokers}
+        return {name: channels for name, channels in relays.items() if channels}
+
     def _relays(self) -> list[Part]:
-        relays: list[Part] = []
-        for transport, broker in self.brokers.items():
-            channels = frozenset(c.name for c in channels_of(self.publishes) if c.transport == transport)
-            if channels:
-                relays.append(self._relay(transport, channels, broker))
-        return relays
+        return [self._relay(name, channels, self.brokers[name]) for name, channels in self.relays().items()]
 
     def _relay(self, transport: str, channels: frozenset[str], broker: Publisher) -> Part:
         wake = self.store.committed()

@@ -1,6 +1,7 @@
 """The operator's commands, given as an operator gives them, on real PostgreSQL and Kafka."""
 
 import asyncio
+import io
 import re
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ class ShelfFilled(Event, type="test.shelf.filled.v1", channels=(SHELVES,), key="
 
 
 def build(settings: ServiceSettings) -> Service:
-    store = Postgres(settings.postgres_dsn, schema="shelves")
+    store = Postgres(settings.postgres_dsn, schema="NAME")
     kafka = Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)
     return Service("shelves", settings, store=store, publishes=[ShelfFilled], brokers=[kafka])
 """
@@ -39,7 +40,7 @@ def build(settings: ServiceSettings) -> Service:
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, kafka_bootstrap: str) -> str:
     name = f"svc_{uuid4().hex[:8]}"
-    (tmp_path / f"{name}.py").write_text(SERVICE)
+    (tmp_path / f"{name}.py").write_text(SERVICE.replace("NAME", name))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setenv("CORELIB_APP", name)
@@ -99,6 +100,22 @@ def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.Capt
     assert "0 events" in capsys.readouterr().out
     assert main(["replay", "--resume", number[1]]) == frame.USAGE
     assert "has ended" in capsys.readouterr().err
+
+
+def test_a_new_era_is_shown_asked_for_begun_and_written_down(
+    app: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    fill(app, 3)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert main(["outbox", "new-era", "--reason", "a test"]) == frame.FINDINGS
+    assert "3 were sent before" in capsys.readouterr().out
+    assert main(["outbox", "new-era", "--reason", "a test", "--who", "ann", "--yes"]) == frame.OK
+    assert "Era 1 has begun" in capsys.readouterr().out
+    assert main(["outbox", "audit"]) == frame.OK
+    shown = capsys.readouterr().out
+    assert shown.count("new-era") == 1
+    assert "ann" in shown
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ async def test_a_receipt_of_another_database_says_nothing(store: Postgres) -> No
     chunk = await log.read(1)
     assert chunk
     log.rewind()
-    await log.recover(chunk.after.receipt("another database"))
+    await log.recover(chunk.after.receipt("another database", "an event"))
     assert await following(log) == [1]
 
 
@@ -340,7 +340,7 @@ async def test_the_ring_turns_below_a_relay_that_keeps_up_and_waits_for_one_that
     keep = timedelta(0)
 
     async def written_in(slot: int) -> int:
-        return int(await store.pool.fetchval(f"SELECT count(*) FROM outbox_{slot}"))  # noqa: S608 -- a number
+        return int(await store.pool.fetchval(f"SELECT count(*) FROM outbox_{slot}"))
 
     for number in range(6):
         await note(store, number)

@@ -1,10 +1,12 @@
 """What every command has in common: the service it is about, its console, its errors as one sentence each."""
 
 import asyncio
+import getpass
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -32,6 +34,14 @@ def application(**settings: Any) -> typer.Typer:
         rich_markup_mode="markdown",
         **settings,
     )
+
+
+Who = Annotated[str, typer.Option(envvar="CORELIB_WHO", help="Who, for the audit [default: user@host]")]
+
+
+def me() -> str:
+    """Return who gives the command, as far as the machine knows."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def service_of(context: typer.Context, **changes: Any) -> Service:

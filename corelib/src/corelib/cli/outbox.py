@@ -3,9 +3,15 @@
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from corelib.cli import frame
-from corelib.cli.frame import console, run, service_of
+from corelib.cli.frame import Who, console, me, opened, run, service_of
+from corelib.errors import UsageError
+from corelib.operation import Operation
+from corelib.postgres.era import Era, Eras
+from corelib.postgres.store import Postgres
+from corelib.service import Service
 
 _HELP = "The outbox of a service: its tables, its state, and a new beginning after a restore."
 
@@ -34,3 +40,63 @@ def migrate(
             console.print(f"-- {change.summary}\n{change.statement}", markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(f"Done: {change.summary}", markup=False, highlight=False)
+
+
+@app.command("new-era")
+def new_era(
+    context: typer.Context,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the audit")],
+    who: Who = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask")] = False,
+) -> None:
+    """Let the outbox of a restored PostgreSQL database go on; shows what that does, and asks.
+
+    After a restore, positions and receipts belong to another time: relays refuse to go on, saying so. A new era sends
+    again what the restored cursor does not cover, and what was published since; consumers' inboxes make what they had
+    before harmless. Rows that were lost with the database are lost.
+
+    Example: `corelib --app svc_product outbox new-era --reason "restored the dump of 08:00"`
+    """
+    service = service_of(context)
+    if not isinstance(service.store, Postgres):
+        raise UsageError(f"{service.store.name} needs no new era: what waits in its outbox says so itself")
+    run(_begun(service, service.store.eras(service.relays()), reason=reason, who=who or me(), yes=yes))
+
+
+async def _begun(service: Service, eras: Eras, *, reason: str, who: str, yes: bool) -> None:
+    async with opened(service):
+        _say(await eras.plan())
+        if not yes:
+            typer.confirm("Begin the new era?", abort=True)
+        era = await eras.begin(Operation("new-era", who, reason, {}, service.clock.now()))
+        console.print(f"Era {era.number} has begun: {era.waiting} events will be sent. Relays go on by themselves.")
+
+
+def _say(era: Era) -> None:
+    if era.moved:
+        console.print("The outbox was loaded from another cluster: its rows are written anew.")
+    else:
+        console.print("The outbox is this cluster's own: its rows stay, the receipts that brokers hold become void.")
+    console.print(f"{era.waiting} events will be sent, {era.kept} were sent before and stay for replay.")
+
+
+@app.command()
+def audit(context: typer.Context) -> None:
+    """Show what operators did to the service's events: who, what, why, and how far it came.
+
+    Example: `corelib --app svc_product outbox audit`
+    """
+    service = service_of(context)
+
+    async def listed() -> list[Operation]:
+        async with opened(service):
+            return list(await service.store.operations.list())
+
+    table = Table("id", "what", "who", "why", "began", "ended", "progress")
+    for done in run(listed()):
+        ended = done.ended.isoformat(timespec="seconds") if done.ended else "no"
+        progress = ", ".join(f"{name} {value}" for name, value in done.progress.items() if name != "place")
+        began = done.began.isoformat(timespec="seconds")
+        table.add_row(str(done.id), done.kind, done.who, done.reason, began, ended, progress)
+    console.print(table)

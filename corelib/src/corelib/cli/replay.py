@@ -1,8 +1,6 @@
 """`corelib replay`: send again what was sent before."""
 
-import getpass
 import re
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from corelib.cli.frame import complaints, console, opened, run, service_of
+from corelib.cli.frame import Who, complaints, console, me, opened, run, service_of
 from corelib.errors import UsageError
 from corelib.history import Selection
 from corelib.operation import Operation
@@ -51,7 +49,6 @@ _Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a se
 _Forgotten = Annotated[bool, typer.Option("--even-forgotten", help="Also what inboxes forgot and handle again")]
 _Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
 _Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go")]
-_Who = Annotated[str, typer.Option(envvar="CORELIB_WHO", help="Who, for the audit [default: user@host]")]
 _Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
 
 
@@ -71,7 +68,7 @@ def replay(
     even_forgotten: _Forgotten = False,
     go: _Go = False,
     reason: _Reason = "",
-    who: _Who = "",
+    who: Who = "",
     resume: _Resume = None,
 ) -> None:
     """Count, send, or go on."""
@@ -94,7 +91,7 @@ def replay(
     plan = Plan(
         source=source, transport=transport, selection=selection, target=to, rate=rate, even_forgotten=even_forgotten
     )
-    run(_counted_or_sent(service, plan, reason=reason if go else "", who=who or _me()))
+    run(_counted_or_sent(service, plan, reason=reason if go else "", who=who or me()))
 
 
 async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: str) -> None:
@@ -163,7 +160,3 @@ def _moment(text: str, option: str) -> datetime | None:
     except ValueError:
         raise UsageError(f"{option} {text}: give a time as 2026-11-25T08:00, or a duration as 90m, 2h, 3d") from None
     return given if given.tzinfo else given.replace(tzinfo=UTC)
-
-
-def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"

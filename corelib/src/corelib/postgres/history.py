@@ -7,7 +7,7 @@ import asyncpg
 from corelib.headers import pack, unpack
 from corelib.history import Page, Past, Place, Selection
 from corelib.message import Record
-from corelib.postgres import queries
+from corelib.postgres import operator_queries as queries
 from corelib.postgres.pool import Pool
 
 _PAGE = 500

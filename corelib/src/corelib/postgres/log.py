@@ -66,6 +66,11 @@ class PostgresLogTable:
         async with self._pool.connection() as connection:
             return float(await connection.fetchval(queries.OUTBOX_LAG, self._relay, self._channels))
 
+    async def holds(self, id: int, event_id: str) -> bool:  # noqa: A002 -- the row's own word
+        """Tell whether the outbox has this row, with this event in it."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(queries.HOLDS_ROW, id, event_id.encode()))
+
     async def give_up(self, fence: int) -> None:
         """End the lease."""
         async with self._pool.connection() as connection:

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from corelib.operation import Operation
-from corelib.postgres import queries
+from corelib.postgres import operator_queries as queries
 from corelib.postgres.pool import Pool
 
 

@@ -22,6 +22,7 @@ CREATE INDEX IF NOT EXISTS outbox_{slot}_xid ON outbox_{slot} (xid);
 
 OUTBOX_SCHEMA = "CREATE SEQUENCE IF NOT EXISTS outbox_id;" + "".join(_SLOT.format(slot=slot) for slot in SLOTS)
 
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS outbox_cursor (
     relay text PRIMARY KEY,
@@ -88,6 +89,8 @@ CREATE TABLE operation (
     ended timestamptz
 );
 """
+
+ERA = "ALTER TABLE outbox_ring ADD COLUMN era int NOT NULL DEFAULT 0;"
 
 # -- lock_schema -- one migration at a time, in all schemas of the database.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
@@ -162,11 +165,14 @@ TRUNCATE_SLOT = {slot: f"TRUNCATE outbox_{slot}" for slot in SLOTS}
 # -- set_slot --
 SET_SLOT = "UPDATE outbox_ring SET slot = $1, turned = clock_timestamp()"
 
+# -- here -- the cluster, and the era since its last restore: what positions and receipts are valid in.
+HERE = "system_identifier::text || CASE era WHEN 0 THEN '' ELSE '#' || era END"
+
 # -- new_cursor -- a new relay starts at the beginning: what was written before it existed is delivered too.
-NEW_CURSOR = """
+NEW_CURSOR = f"""
 INSERT INTO outbox_cursor (relay, done, database)
-SELECT $1, '1:1:', system_identifier::text FROM pg_control_system() ON CONFLICT DO NOTHING
-"""
+SELECT $1, '1:1:', {HERE} FROM pg_control_system(), outbox_ring ON CONFLICT DO NOTHING
+"""  # noqa: S608 -- our own names
 
 # -- take_lease -- renews one's own, takes one that ran out; the fence counts the holders.
 TAKE_LEASE = """
@@ -180,10 +186,15 @@ RETURNING fence, done, done_floor, done_next, tick, tick_floor, tick_next, tick_
 RELEASE_LEASE = "UPDATE outbox_cursor SET holder = NULL, lease_until = '-infinity' WHERE relay = $1 AND fence = $2"
 
 # -- where_are_we -- of a restored database the identifier differs, or its transactions count from further back.
-WHERE_ARE_WE = """
-SELECT system_identifier::text AS database, pg_snapshot_xmax(pg_current_snapshot())::text AS now
-FROM pg_control_system()
-"""
+WHERE_ARE_WE = f"""
+SELECT {HERE} AS database, pg_snapshot_xmax(pg_current_snapshot())::text AS now
+FROM pg_control_system(), outbox_ring
+"""  # noqa: S608 -- our own names
+
+_ROWS = " UNION ALL ".join(f"SELECT id, headers FROM outbox_{slot}" for slot in SLOTS)  # noqa: S608 -- our own names
+
+# -- holds_row -- whether a row that a receipt names is still the one that it was.
+HOLDS_ROW = f"SELECT EXISTS (SELECT FROM ({_ROWS}) rows WHERE id = $1 AND position($2::bytea IN headers) > 0)"  # noqa: S608 -- our own names
 
 # -- take_floor -- the last id given to anyone, committed or not.
 TAKE_FLOOR = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_id"
@@ -269,36 +280,6 @@ UNION ALL
    AND channel = ANY($2) AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
 """
 OUTBOX_LAG = _LAG.format(oldest=_of_all_slots(_OLDEST, ""))
-
-# -- history_bounds -- the first and the last id that the ring keeps.
-_BOUNDS = " UNION ALL ".join(f"SELECT min(id) AS first, max(id) AS last FROM outbox_{slot}" for slot in SLOTS)  # noqa: S608 -- our own names
-HISTORY_BOUNDS = f"SELECT coalesce(min(first), 1), coalesce(max(last), 0) FROM ({_BOUNDS}) slots"  # noqa: S608 -- as above
-
-# -- history -- rows that a relay has delivered, in pages by id; types and traces are looked for in the packed headers.
-_HISTORY = """
-(SELECT id, channel, key, headers, payload, written FROM outbox_{slot}
- WHERE id > $2 AND id <= $3 AND channel = ANY($4)
-   AND ($5::timestamptz IS NULL OR written >= $5) AND ($6::timestamptz IS NULL OR written < $6)
-   AND ($7::text[] IS NULL OR key = ANY($7))
-   AND ($8::bytea[] IS NULL OR EXISTS (SELECT FROM unnest($8) needle WHERE position(needle IN headers) > 0))
-   AND ($9::bytea[] IS NULL OR EXISTS (SELECT FROM unnest($9) needle WHERE position(needle IN headers) > 0))
-   AND EXISTS (SELECT FROM outbox_cursor c WHERE relay = $1
-               AND (pg_visible_in_snapshot(xid, c.done) OR pg_visible_in_snapshot(xid, c.tick) AND id <= c.tick_id))
- ORDER BY id LIMIT $10)
-"""
-HISTORY = f"{' UNION ALL '.join(_HISTORY.format(slot=slot) for slot in SLOTS)} ORDER BY id LIMIT $10"
-
-# -- save_operation --
-SAVE_OPERATION = """
-INSERT INTO operation (id, kind, who, reason, details, began, progress, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (id) DO UPDATE SET progress = excluded.progress, ended = excluded.ended
-"""
-
-# -- find_operation --
-FIND_OPERATION = "SELECT * FROM operation WHERE id = $1"
-
-# -- list_operations -- ids are in order of time.
-LIST_OPERATIONS = "SELECT * FROM operation ORDER BY id DESC"
 
 # -- parked_keys --
 PARKED_KEYS = "SELECT DISTINCT key FROM parked WHERE handler = $1"

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncpg
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from corelib.errors import Unavailable
 from corelib.postgres import queries
+from corelib.postgres.patience import patiently
 from corelib.store import Change
-
-_LOCK_WAIT = "2s"
-_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,7 @@ class Step:
 STEPS: tuple[Step, ...] = (
     Step(1, "outbox ring, relay cursors, marks, timers, parked records", queries.OUTBOX_SCHEMA + queries.SCHEMA, 1),
     Step(2, "the audit of what operators did", queries.OPERATIONS, 1),
+    Step(3, "eras of a restored outbox", queries.ERA, 1),
 )
 VERSION = STEPS[-1].version
 """The version that this release is written for."""
@@ -46,27 +44,10 @@ async def pending(connection: asyncpg.Connection, schema: str) -> Sequence[Chang
 async def migrate(connection: asyncpg.Connection, schema: str) -> Sequence[Change]:
     """Run the steps that a schema lacks; return those. Safe on a live system, and from several processes at once.
 
-    Raises `Unavailable` when a lock could not be had for a minute; what ran until then stays, and running it again
-    goes on from there.
+    Raises `Unavailable` when a step got no lock; what ran until then stays, and running it again goes on from there.
     """
-    done: list[Change] = []
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(asyncpg.LockNotAvailableError),
-        wait=wait_random_exponential(multiplier=0.1, max=5.0),
-        stop=stop_after_delay(_PATIENCE_SECONDS),
-        reraise=True,
-    )
-    for step in STEPS:
-        try:
-            if await retrying(_apply, connection, schema, step):
-                done.append(Change(step.summary, _script(step, schema)))
-        except asyncpg.LockNotAvailableError as error:
-            raise Unavailable(
-                "postgres",
-                f"step {step.version} ({step.summary}) of schema {schema} got no lock for {_PATIENCE_SECONDS:.0f} s:"
-                " another transaction keeps it; nothing of the step was done. Run it again when that one has ended",
-            ) from error
-    return done
+    done = [step for step in STEPS if await patiently(_apply, connection, schema, step)]
+    return [Change(step.summary, _script(step, schema)) for step in done]
 
 
 async def require(connection: asyncpg.Connection, schema: str) -> None:
@@ -94,8 +75,6 @@ async def require(connection: asyncpg.Connection, schema: str) -> None:
 async def _apply(connection: asyncpg.Connection, schema: str, step: Step) -> bool:
     """Run a step unless it ran before; tell whether it did."""
     async with connection.transaction():
-        # Behind a waiting exclusive lock every other statement would queue: rather give up soon, and try again.
-        await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
         # One at a time: IF NOT EXISTS alone fails when two processes create the same thing.
         await connection.execute(queries.LOCK_SCHEMA)
         if await _version(connection, schema) >= step.version:

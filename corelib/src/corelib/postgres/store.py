@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from corelib.operation import Operations
 from corelib.outbox_log import AcknowledgedLog, OutboxLog
 from corelib.part import Part
 from corelib.postgres import queries, schema
+from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
 from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.operations import PostgresOperations
@@ -162,6 +163,10 @@ class Postgres:
     def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
         """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
         return OutboxLog(PostgresLogTable(self._relays, relay, channels), relay)
+
+    def eras(self, relays: Mapping[str, frozenset[str]]) -> Eras:
+        """Return what begins a new era of the outbox after a restore."""
+        return Eras(self._pool, relays)
 
     def history(self, relay: str) -> History:
         """Return what a relay has delivered and the ring still keeps."""
