@@ -33,6 +33,8 @@ resource "aws_vpc_security_group_ingress_rule" "analytics" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:what must live for a year is in the stores and in S3; logs of an environment live as long as its log_retention_days says
+
   name              = "/aws/msk/${var.name}"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_key_arn

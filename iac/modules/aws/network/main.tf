@@ -177,6 +177,8 @@ resource "aws_vpc_endpoint" "interface" {
 
 # The nodes carry it; databases and brokers let in whoever carries it.
 resource "aws_security_group" "workloads" {
+  #checkov:skip=CKV2_AWS_5:attached by what runs in the cluster: the launch template of its nodes, and the balancer that its controller makes
+
   name        = "${var.name}-workloads"
   description = "The shop's pods and nodes"
   vpc_id      = aws_vpc.this.id
@@ -203,6 +205,8 @@ resource "aws_vpc_security_group_egress_rule" "workloads" {
 
 # The only door to the world. The balancer itself is made by its controller from the ingress, with this group.
 resource "aws_security_group" "balancer" {
+  #checkov:skip=CKV2_AWS_5:attached by what runs in the cluster: the launch template of its nodes, and the balancer that its controller makes
+
   name        = "${var.name}-balancer"
   description = "The public load balancer"
   vpc_id      = aws_vpc.this.id
@@ -211,6 +215,8 @@ resource "aws_security_group" "balancer" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "balancer" {
+  #checkov:skip=CKV_AWS_260:the balancer answers http with a redirect to https
+
   for_each = { http = 80, https = 443 }
 
   security_group_id = aws_security_group.balancer.id
@@ -246,6 +252,8 @@ resource "aws_vpc_security_group_ingress_rule" "workloads" {
 }
 
 resource "aws_cloudwatch_log_group" "flow" {
+  #checkov:skip=CKV_AWS_338:what must live for a year is in the stores and in S3; logs of an environment live as long as its log_retention_days says
+
   name              = "/${var.name}/flow-logs"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_key_arn
