@@ -87,7 +87,7 @@ def order(product: str, units: int) -> OrderPlaced:
 
 @pytest.fixture
 async def world(surroundings: dict[str, Any], kafka_bootstrap: str) -> AsyncIterator[World]:
-    prefix, clock = surroundings["kafka_prefix"], ManualClock()
+    prefix, clock = surroundings["kafka_prefix"], ManualClock(datetime.now(UTC))
     settings = ProductSettings(**surroundings, kafka_bootstrap=kafka_bootstrap, port=free_port())
     service, kafka = build(settings, clock=clock), Kafka(kafka_bootstrap, prefix=prefix)
     async with running(service):

@@ -19,7 +19,10 @@ _MARK = "__corelib_handler__"
 
 @dataclass(frozen=True)
 class Effect:
-    """What an effect may know of its call: the event's id is the idempotency key to hand to the outside."""
+    """What an effect may know of its call: the event's id is the idempotency key to hand to the outside.
+
+    `attempt` counts from 1 in this process; the outside must tell repetitions by the key, as a crash forgets the count.
+    """
 
     idempotency_key: str
     deadline: timedelta
@@ -66,8 +69,11 @@ class Actor:
 
 
 def receive(function: H) -> H:
-    """Declare `async (self, event, tx) -> None`: its writes, its events and the inbox mark are one transaction."""
-    return _declare(function, _Declared(is_effect=False, deadline=timedelta(seconds=10), attempts=8))
+    """Declare `async (self, event, tx) -> None`: its writes, its events and the inbox mark are one transaction.
+
+    One that takes longer than 30 s is stopped and rolled back, as an attempt that failed.
+    """
+    return _declare(function, _Declared(is_effect=False, deadline=timedelta(seconds=30), attempts=8))
 
 
 def effect(*, deadline: timedelta = timedelta(seconds=10), attempts: int = 8) -> Callable[[H], H]:

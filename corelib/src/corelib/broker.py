@@ -1,6 +1,6 @@
 """What the framework asks of a broker. Kafka, SQS and memory pass one contract suite."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -59,11 +59,25 @@ class Publisher(Protocol):
         ...
 
 
+Assigned = Callable[[], Awaitable[None]]
+
+
 class Subscription(Protocol):
     """A consumer group's share of some channels."""
 
-    async def open(self) -> None:
-        """Join the group. Raises `Unavailable`."""
+    sticky: bool
+    """Whether all records of a key come to one subscriber, until shares are assigned anew."""
+
+    async def open(self, on_assigned: Assigned | None = None, /) -> None:
+        """Join the group. Raises `Unavailable`.
+
+        `on_assigned` is awaited before the first delivery of each newly assigned share, and after whoever had it before
+        can no longer say `done`: what is read there holds for the share.
+        """
+        ...
+
+    def begin(self, delivery: Delivery) -> bool:
+        """Say that work on a delivery begins, or goes on; False, and it must not, if it now comes to somebody else."""
         ...
 
     async def close(self) -> None:

@@ -1,33 +1,49 @@
 """From a subscription to the actors' handlers: in order per key, effect once, poison parked with its key."""
 
 import asyncio
-import time
-import traceback
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponential
 
 from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
-from corelib.errors import Conflict, Malformed, Unavailable
+from corelib.errors import Conflict, Forgotten, Malformed, Unavailable
 from corelib.handling import handle
 from corelib.mailbox import Mailboxes
 from corelib.message import Envelope, Record, parse
-from corelib.metrics import CONSUMER_LAG, EVENT_AGE, HANDLE_SECONDS, HANDLED, PARKED
-from corelib.retry import retried
-from corelib.store import Parked, Store
-from corelib.tracing import event_span
+from corelib.metrics import CONSUMER_LAG, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
+from corelib.parking import MALFORMED, failure_of
+from corelib.retry import pause_of, retried
+from corelib.store import Store
+from corelib.tracing import about, event_span
 
-MALFORMED = "(malformed)"
-_LAG_SECONDS = 5.0
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_WATCH_SECONDS = 5.0
 _WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
 # Trouble of store or broker, and lost races, say nothing about the event: they spend none of its attempts.
 _NOT_THE_EVENTS_FAULT = (Unavailable, Conflict)
+# No repetition mends these.
+_HOPELESS = (Malformed, Forgotten)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Job:
+    """A delivery on its way through its handlers: which are done, and how often the next one was tried."""
+
+    delivery: Delivery
+    envelope: Envelope | None = None
+    done: int = 0
+    tries: int = 0
+    attempts: int = 0
 
 
 class Consumer:
@@ -51,132 +67,143 @@ class Consumer:
         self._concurrency = concurrency
         self._drain_seconds = drain_seconds
         self._routes: dict[str, list[Route]] = defaultdict(list)
+        self._metrics = {route.name: HandlerMetrics(route.name) for route in routes}
         for route in routes:
             self._routes[route.event.type].append(route)
-        self._parked: dict[str, set[str]] = {}
+        self._parked: set[tuple[str, str]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; what is in hand is finished within the drain time or comes again."""
-        for handler in [route.name for routes in self._routes.values() for route in routes]:
-            self._parked[handler] = set(await self._store.parking.keys(handler))
         subscription = self._subscribe()
-        await subscription.open()
-        mailboxes = Mailboxes(concurrency=self._concurrency)
-        closing = asyncio.create_task(_stop_taking(stop, subscription))
-        watching = asyncio.create_task(_watch_lag(subscription))
+        mailboxes = Mailboxes[_Job](lambda job: self._work(subscription, job), concurrency=self._concurrency)
+        tasks = [asyncio.create_task(_stop_taking(stop, subscription))]
         try:
+            await subscription.open(self._assigned)
+            tasks.append(asyncio.create_task(self._watch(subscription)))
             async for delivery in subscription.deliveries():
-                await mailboxes.submit(delivery.record.key, self._work(subscription, delivery))
-            async with asyncio.timeout(self._drain_seconds):
-                await mailboxes.drain()
+                await mailboxes.submit(delivery.record.key, _Job(delivery))
+            await self._drain(mailboxes)
         finally:
-            closing.cancel()
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
             await mailboxes.cancel()
             await subscription.close()
 
-    async def retry_parked(self, handler: str, key: str) -> int:
-        """Handle a parked key's records again, in order; return how many went well before the first that did not."""
-        done = 0
-        for parked in await self._store.parking.list(handler):
-            if parked.record.key != key:
-                continue
-            if not await self._retry(parked):
-                return done
-            done += 1
-        self._parked.setdefault(handler, set()).discard(key)
-        return done
-
-    async def _retry(self, parked: Parked) -> bool:
-        envelope = Envelope.of(parked.record)
-        route = next(r for r in self._routes[envelope.type] if r.name == parked.handler)
+    async def _drain(self, mailboxes: Mailboxes[_Job]) -> None:
         try:
-            await handle(self._store, route, envelope, parse(parked.record, route.event))
-        except Exception:
-            log.exception("a parked record failed again", handler=parked.handler, event_id=str(envelope.id))
+            async with asyncio.timeout(self._drain_seconds):
+                await mailboxes.drain()
+        except TimeoutError:
+            log.warning("not everything in hand was finished; the rest comes again", consumer=self.name)
+
+    async def _assigned(self) -> None:
+        """Learn which keys are parked, before anything of a new share is handled."""
+        self._parked |= await _surely(self._store.parking.keys)
+
+    async def _work(self, subscription: Subscription, job: _Job) -> float | None:
+        """Take a delivery one step further; return the seconds to wait where that has to be tried again."""
+        if not subscription.begin(job.delivery):
+            return None
+        record = job.delivery.record
+        if job.envelope is None:
+            try:
+                job.envelope = Envelope.of(record)
+            except Malformed as error:
+                await self._park(MALFORMED, record, error, attempts=1)
+                await subscription.done(job.delivery)
+                return None
+        pause = await self._routed(job, job.envelope, subscription)
+        if pause is None:
+            await subscription.done(job.delivery)
+        return pause
+
+    async def _routed(self, job: _Job, envelope: Envelope, subscription: Subscription) -> float | None:
+        routes = self._routes.get(envelope.type, ())
+        while job.done < len(routes):
+            route = routes[job.done]
+            if not await self._waits(route, job.delivery.record, sticky=subscription.sticky):
+                pause = await self._try(route, envelope, job)
+                if pause is not None:
+                    return pause
+            job.done, job.tries, job.attempts = job.done + 1, 0, 0
+        return None
+
+    async def _waits(self, route: Route, record: Record, *, sticky: bool) -> bool:
+        """Let a record wait behind a parked one of its key; False where there is none, or no longer."""
+        parked = (route.name, record.key)
+        if sticky and parked not in self._parked:
             return False
-        await self._store.parking.remove(parked)
-        return True
+        if await _surely(self._store.parking.append, route.name, record):
+            PARKED.labels(route.name).inc()
+            return True
+        self._parked.discard(parked)
+        return False
 
-    def _work(self, subscription: Subscription, delivery: Delivery) -> Callable[[], Awaitable[None]]:
-        async def work() -> None:
-            await self._dispatch(delivery.record)
-            await subscription.done(delivery)
-
-        return work
-
-    async def _dispatch(self, record: Record) -> None:
+    async def _try(self, route: Route, envelope: Envelope, job: _Job) -> float | None:
+        job.tries += 1
         try:
-            envelope = Envelope.of(record)
-        except Malformed as error:
-            await self._park(MALFORMED, record, str(error), attempts=1)
-            return
-        with structlog.contextvars.bound_contextvars(
-            event_id=str(envelope.id), event_type=envelope.type, event_key=envelope.key
-        ):
-            for route in self._routes.get(envelope.type, ()):
-                await self._route(route, envelope, record)
+            await self._attempt(route, envelope, job.delivery.record, job.attempts + 1)
+        except _NOT_THE_EVENTS_FAULT as error:
+            return self._again(route, envelope, job, error)
+        except Exception as error:
+            job.attempts += 1
+            if job.attempts < route.attempts and not isinstance(error, _HOPELESS):
+                return self._again(route, envelope, job, error)
+            self._metrics[route.name].outcomes["parked"].inc()
+            with about(envelope):
+                log.exception("event parked with its key", handler=route.name)
+            await self._park(route.name, job.delivery.record, error, attempts=job.attempts)
+        return None
 
-    async def _route(self, route: Route, envelope: Envelope, record: Record) -> None:
-        if record.key in self._parked.setdefault(route.name, set()):
-            await self._park(route.name, record, "waits behind a parked event of its key", attempts=0)
-            return
-        attempts = 0
-
-        def mendable(error: BaseException) -> bool:
-            nonlocal attempts
-            if isinstance(error, _NOT_THE_EVENTS_FAULT):
-                return True
-            attempts += 1
-            return isinstance(error, Exception) and not isinstance(error, Malformed) and attempts < route.attempts
-
-        def retrying() -> AsyncRetrying:
-            return AsyncRetrying(
-                retry=retry_if_exception(mendable), wait=_WAITS, before_sleep=_say_retry(route), reraise=True
-            )
-
-        try:
-            await retried(retrying, self._attempt, route, envelope, record)
-        except Exception:
-            HANDLED.labels(route.name, "parked").inc()
-            log.exception("event parked with its key", handler=route.name)
-            await self._park(route.name, record, traceback.format_exc(limit=-8), attempts=attempts)
-
-    async def _attempt(self, route: Route, envelope: Envelope, record: Record) -> None:
-        began = time.perf_counter()
+    async def _attempt(self, route: Route, envelope: Envelope, record: Record, attempt: int) -> None:
+        metrics = self._metrics[route.name]
+        began = asyncio.get_running_loop().time()
         with event_span(route.name, envelope):
-            outcome = await handle(self._store, route, envelope, parse(record, route.event))
-        HANDLE_SECONDS.labels(route.name).observe(time.perf_counter() - began)
-        HANDLED.labels(route.name, outcome).inc()
-        EVENT_AGE.labels(route.name).observe(max(0.0, (self._clock.now() - envelope.time).total_seconds()))
+            outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
+        metrics.seconds.observe(asyncio.get_running_loop().time() - began)
+        metrics.outcomes[outcome].inc()
+        metrics.age.observe(max(0.0, (self._clock.now() - envelope.time).total_seconds()))
 
-    async def _park(self, handler: str, record: Record, reason: str, *, attempts: int) -> None:
+    def _again(self, route: Route, envelope: Envelope, job: _Job, error: Exception) -> float:
+        seconds = pause_of(_WAITS, job.tries)
+        self._metrics[route.name].outcomes["retried"].inc()
+        with about(envelope):
+            log.warning("handler will be tried again", handler=route.name, tries=job.tries, reason=repr(error))
+        return seconds
+
+    async def _park(self, handler: str, record: Record, error: Exception, *, attempts: int) -> None:
         """Park for good: until this is committed the record is not done."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, _NOT_THE_EVENTS_FAULT)), wait=_WAITS, reraise=True
-        )
-        await retrying(self._store.parking.park, handler, record, reason=reason, attempts=attempts)
+        await _surely(self._store.parking.park, handler, record, failure_of(error), attempts=attempts)
         if handler != MALFORMED:
-            self._parked.setdefault(handler, set()).add(record.key)
+            self._parked.add((handler, record.key))
         PARKED.labels(handler).inc()
 
+    async def _watch(self, subscription: Subscription) -> None:
+        """Show what waits on the broker and what is parked."""
+        while True:
+            try:
+                for channel, waiting in (await subscription.lag()).items():
+                    CONSUMER_LAG.labels(channel).set(waiting)
+                await self._show_parked()
+            except _NOT_THE_EVENTS_FAULT as error:
+                log.warning("what waits is not known", consumer=self.name, reason=str(error))
+            await asyncio.sleep(_WATCH_SECONDS)
 
-def _say_retry(route: Route) -> Callable[[RetryCallState], None]:
-    def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        HANDLED.labels(route.name, "retried").inc()
-        log.warning("handler will be tried again", handler=route.name, attempt=state.attempt_number, reason=repr(error))
+    async def _show_parked(self) -> None:
+        sizes = await self._store.parking.sizes()
+        for handler in {*self._metrics, MALFORMED, *sizes}:
+            queued = sizes.get(handler)
+            age = (self._clock.now() - queued.oldest).total_seconds() if queued else 0.0
+            PARKED_NOW.labels(handler).set(queued.records if queued else 0)
+            PARKED_OLDEST.labels(handler).set(max(0.0, age))
 
-    return say
+
+async def _surely(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call until the store answers."""
+    retrying = AsyncRetrying(retry=retry_if_exception_type(_NOT_THE_EVENTS_FAULT), wait=_WAITS, reraise=True)
+    return await retried(lambda: retrying, call, *args, **kwargs)
 
 
 async def _stop_taking(stop: asyncio.Event, subscription: Subscription) -> None:
     await stop.wait()
     subscription.stop_taking()
-
-
-async def _watch_lag(subscription: Subscription) -> None:
-    while True:
-        for channel, waiting in (await subscription.lag()).items():
-            CONSUMER_LAG.labels(channel).set(waiting)
-        await asyncio.sleep(_LAG_SECONDS)

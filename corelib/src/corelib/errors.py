@@ -20,6 +20,10 @@ class Duplicate(CorelibError):
     remembered: bytes | None = None
 
 
+class Forgotten(CorelibError):
+    """Raised when an event, or a replay's, is older than inboxes remember: whether it was handled cannot be told."""
+
+
 class Unavailable(CorelibError):
     """Raised when a store, broker or peer cannot be reached in time. A commit that was under way may have happened."""
 
@@ -66,10 +70,6 @@ class EraChanged(CorelibError):
 
 class SettingsError(CorelibError):
     """Raised when a setting is missing or wrong; the message names variable, value given and what is allowed."""
-
-
-class Forgotten(CorelibError):
-    """Raised when a replay comes to an event that inboxes may not remember: its effect would happen again."""
 
 
 class UsageError(CorelibError):

@@ -1,15 +1,16 @@
 """A consumer group's share of some topics; commits offsets up to the lowest unfinished record of each partition."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import cast
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
-from corelib.broker import Delivery
+from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.message import Record
 from corelib.offsets import Offsets
@@ -18,12 +19,21 @@ _DEADLINE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
 _REVOKE_SECONDS = 10.0
 _POLL_MILLISECONDS = 200
+# With a partition left out of a poll, the poll must end soon for it to be let in again.
+_SHORT_POLL_MILLISECONDS = 5
+_POLL_RECORDS = 500
+# One key that is slow must not fill every mailbox: beyond this its partition waits, and others flow.
+_MOST_IN_HAND = 1_000
+# aiokafka's own watch over stuck consumers is off: ours stop taking while a store is down, and handlers have deadlines.
+_NEVER_MILLISECONDS = 7 * 24 * 3_600 * 1_000
 
 log = structlog.get_logger(__name__)
 
 
 class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
     """Yields records and keeps book of which are finished."""
+
+    sticky = True
 
     def __init__(self, bootstrap: str, group: str, topics: Mapping[str, str], *, session_seconds: float = 10.0) -> None:
         self._topics = topics
@@ -36,27 +46,33 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             session_timeout_ms=int(session_seconds * 1_000),
             heartbeat_interval_ms=int(session_seconds * 1_000 / 4),
             rebalance_timeout_ms=30_000,
-            max_poll_interval_ms=300_000,
+            max_poll_interval_ms=_NEVER_MILLISECONDS,
             fetch_max_wait_ms=100,
             retry_backoff_ms=50,
         )
-        self._partitions: dict[TopicPartition, Offsets] = {}
+        self._books: dict[TopicPartition, Offsets] = {}
         self._closing = asyncio.Event()
-        self._finished = asyncio.Condition()
-        self._commit_due = 0.0
+        self._assigned = asyncio.Event()
+        self._on_assigned: Assigned | None = None
+        self._committing: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, on_assigned: Assigned | None = None) -> None:
         """Join the group. Raises `Unavailable`."""
+        self._on_assigned = on_assigned
         self._consumer.subscribe(topics=list(self._topics), listener=self)
         try:
             await asyncio.wait_for(self._consumer.start(), _DEADLINE_SECONDS)
         except (KafkaError, TimeoutError, OSError) as error:
             await self._consumer.stop()
             raise Unavailable("kafka", repr(error)) from error
+        self._committing = asyncio.create_task(self._keep_committing())
 
     async def close(self) -> None:
         """Commit what is finished and leave the group."""
         self._closing.set()
+        if self._committing is not None:
+            self._committing.cancel()
+            await asyncio.wait([self._committing])
         await self._commit()
         await self._consumer.stop()
 
@@ -66,87 +82,133 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield records, per partition in order; stops when closed. Raises `Unavailable`."""
-        while not self._closing.is_set():
-            try:
-                fetched = await self._consumer.getmany(timeout_ms=_POLL_MILLISECONDS, max_records=500)
-            except KafkaError as error:
-                raise Unavailable("kafka", repr(error)) from error
-            self._book(fetched)
-            for partition, messages in fetched.items():
-                for message in messages:
-                    if self._closing.is_set():
-                        return
-                    if partition in self._partitions:
-                        yield Delivery(record_of(message, self._topics[message.topic]), (partition, message.offset))
-            await self._commit_when_due()
+        closing = asyncio.ensure_future(self._closing.wait())
+        try:
+            while not self._closing.is_set():
+                polling = asyncio.ensure_future(self._poll())
+                # A poll lasts as long as a rebalance does; stopping does not wait for that.
+                await asyncio.wait({polling, closing}, return_when=asyncio.FIRST_COMPLETED)
+                if not polling.done():
+                    polling.cancel()
+                    await asyncio.wait({polling})
+                    return
+                for book, messages in polling.result():
+                    for message in messages:
+                        if self._closing.is_set():
+                            return
+                        if not book.revoked:
+                            yield Delivery(record_of(message, self._topics[message.topic]), (book, message.offset))
+        finally:
+            closing.cancel()
+
+    def begin(self, delivery: Delivery) -> bool:
+        """Say that work on a delivery begins, or goes on; False once its partition was given to somebody else."""
+        book, offset = cast("tuple[Offsets, int]", delivery.position)
+        return book.begin(offset)
 
     async def done(self, delivery: Delivery) -> None:
         """Say that a delivery is handled or parked."""
-        partition, offset = cast("tuple[TopicPartition, int]", delivery.position)
-        book = self._partitions.get(partition)
-        if book is not None:
-            book.done(offset)
-        async with self._finished:
-            self._finished.notify_all()
-        await self._commit_when_due()
+        book, offset = cast("tuple[Offsets, int]", delivery.position)
+        book.done(offset)
 
     async def lag(self) -> dict[str, int]:
         """Return how many records wait, by channel."""
         waiting = dict.fromkeys(self._topics.values(), 0)
-        for partition, book in self._partitions.items():
-            end = self._consumer.highwater(partition)
-            if end is not None:
-                waiting[self._topics[partition.topic]] += max(0, end - book.committable())
+        for partition in self._consumer.assignment():
+            with contextlib.suppress(IllegalStateError, TimeoutError):
+                done = await asyncio.wait_for(self._reached(partition), _COMMIT_SECONDS)
+                end = self._consumer.highwater(partition)
+                waiting[self._topics[partition.topic]] += max(0, (end or done) - done)
         return waiting
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Let what is in hand finish, then commit: the next owner starts behind it."""
+        """Begin nothing more of them, let what is at work finish, then commit: the next owner starts behind it."""
+        self._assigned.clear()
+        books = [self._books[partition] for partition in revoked if partition in self._books]
+        for book in books:
+            book.revoke()
         try:
-            async with asyncio.timeout(_REVOKE_SECONDS), self._finished:
-                await self._finished.wait_for(
-                    lambda: not any(self._partitions[p].unfinished for p in revoked if p in self._partitions)
-                )
+            async with asyncio.timeout(_REVOKE_SECONDS):
+                for book in books:
+                    await book.settled.wait()
         except TimeoutError:
             log.warning("work still in hand at a rebalance; its records come again", partitions=len(revoked))
         await self._commit()
         for partition in revoked:
-            self._partitions.pop(partition, None)
+            self._books.pop(partition, None)
 
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Start a book for each new partition."""
-        for partition in assigned:
-            position = await self._consumer.position(partition)
-            self._partitions[partition] = Offsets(next=position, committed=position)
+    async def on_partitions_assigned(self, _: set[TopicPartition]) -> None:
+        """Let the owner prepare; until then nothing is delivered."""
+        if self._on_assigned is not None:
+            await self._on_assigned()
+        self._assigned.set()
 
-    def _book(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> None:
-        """Count a whole fetch as unfinished before any of it can be finished."""
-        for partition, messages in fetched.items():
-            book = self._partitions.get(partition)
-            if book is not None:
-                book.take(message.offset for message in messages)
+    async def _poll(self) -> list[tuple[Offsets, list[ConsumerRecord]]]:
+        fetched = await self._fetch()
+        # aiokafka hands records out while it still tells us of their assignment: not before we know what is parked.
+        await self._assigned.wait()
+        return fetched
 
-    async def _commit_when_due(self) -> None:
-        if asyncio.get_running_loop().time() >= self._commit_due:
-            self._commit_due = asyncio.get_running_loop().time() + _COMMIT_SECONDS
+    async def _fetch(self) -> list[tuple[Offsets, list[ConsumerRecord]]]:
+        """Take what has come of all partitions that are not full; it counts as unfinished from now on."""
+        full = {partition for partition, book in self._books.items() if len(book.unfinished) >= _MOST_IN_HAND}
+        wanted = self._consumer.assignment() - full
+        if full and not wanted:
+            await asyncio.sleep(_SHORT_POLL_MILLISECONDS / 1_000)
+            return []
+        timeout = _SHORT_POLL_MILLISECONDS if full else _POLL_MILLISECONDS
+        try:
+            fetched: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                *(wanted if full else ()), timeout_ms=timeout, max_records=_POLL_RECORDS
+            )
+        except IllegalStateError:
+            return []  # one of them was taken from us just now
+        except KafkaError as error:
+            raise Unavailable("kafka", repr(error)) from error
+        # No await since the records were handed out, so they belong to the assignment as it is.
+        return [(self._booked(partition, messages), messages) for partition, messages in fetched.items()]
+
+    def _booked(self, partition: TopicPartition, messages: list[ConsumerRecord]) -> Offsets:
+        book = self._books.setdefault(partition, Offsets())
+        book.take([message.offset for message in messages])
+        return book
+
+    async def _reached(self, partition: TopicPartition) -> int:
+        """Return the offset up to which everything is finished; beyond the last record if nothing is in hand."""
+        book = self._books.get(partition)
+        if book is not None and book.unfinished:
+            return book.committable()
+        # Behind the last record may stand a transaction's end, which is nothing to wait for.
+        position: int = await self._consumer.position(partition)
+        return position
+
+    async def _keep_committing(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_SECONDS)
             await self._commit()
 
     async def _commit(self) -> None:
-        offsets = {partition: book.committable() for partition, book in self._partitions.items() if book.behind}
-        if not offsets:
-            return
         try:
-            await self._consumer.commit(offsets)
-        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            reached = {partition: await self._reached(partition) for partition in list(self._books)}
+            new = {
+                partition: offset
+                for partition, offset in reached.items()
+                if (book := self._books.get(partition)) and offset > book.committed
+            }
+            if not new:
+                return
+            await self._consumer.commit(new)
+        except KafkaError as error:
             # Not lost: the records come again, and their marks make them harmless.
             log.warning("offsets not committed", reason=repr(error))
             return
-        for partition, offset in offsets.items():
-            if partition in self._partitions:
-                self._partitions[partition].committed = offset
+        for partition, offset in new.items():
+            if partition in self._books:
+                self._books[partition].committed = offset
 
 
 def record_of(message: ConsumerRecord, channel: str) -> Record:
     """Return a message as our record; what is no text in it is replaced, as a parked record has to be shown."""
-    headers = tuple((name, value.decode("utf-8", "replace")) for name, value in message.headers)
+    headers = tuple([(name, value.decode("utf-8", "replace")) for name, value in message.headers])
     key = (message.key or b"").decode("utf-8", "replace")
     return Record(channel, key, headers, message.value or b"")

@@ -6,11 +6,14 @@ from typing import Literal
 
 import structlog
 
+from corelib.tracing import EVENT
+
 
 def configure(*, service: str, level: str = "info", form: Literal["json", "text"] = "json") -> None:
     """Send structlog's and the standard library's logs to standard output in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _name_event,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -43,3 +46,11 @@ def configure(*, service: str, level: str = "info", form: Literal["json", "text"
     root.setLevel(level.upper())
     for noisy in ("aiokafka", "botocore", "aiobotocore", "aiohttp.access"):
         logging.getLogger(noisy).setLevel("WARNING")
+
+
+def _name_event(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if (envelope := EVENT.get()) is not None:
+        event.update(event_id=str(envelope.id), event_type=envelope.type, event_key=envelope.key)
+    return event

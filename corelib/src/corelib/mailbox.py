@@ -1,71 +1,114 @@
-"""Keyed mailboxes: work of equal key runs one after another, of different keys at the same time, bounded."""
+"""Keyed mailboxes: work of equal key runs one after another, of different keys at the same time, bounded and fair."""
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 from corelib.metrics import MAILBOXES
 
-Work = Callable[[], Awaitable[None]]
+T = TypeVar("T")
 
 
-class Mailboxes:
-    """Runs submitted work. `concurrency` bounds keys at work, `capacity` bounds all that is accepted but not done.
+class Mailboxes(Generic[T]):
+    """Does `work` on what is submitted, with so many workers.
 
-    An exception of a piece of work is kept and raised by the next `submit` or `drain`: nobody else would hear it.
+    Work that answers with a number of seconds is done again after that time: its key waits, its worker does not. Each
+    key has one piece of work a turn, so that a long lane keeps nobody from running. `capacity` bounds all that is
+    accepted and not done. An exception of work is kept and raised by the next `submit` or `drain`: nobody else would
+    hear it.
     """
 
-    def __init__(self, *, concurrency: int = 64, capacity: int = 1_000) -> None:
-        self._running = asyncio.Semaphore(concurrency)
-        self._free = asyncio.Semaphore(capacity)
-        self._lanes: dict[str, deque[Work]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+    def __init__(
+        self, work: Callable[[T], Awaitable[float | None]], *, concurrency: int = 64, capacity: int = 4_000
+    ) -> None:
+        self._work = work
+        self._capacity = capacity
+        self._lanes: dict[str, deque[T]] = {}
+        self._ready: deque[str] = deque()
+        self._accepted = 0
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
+        self._workers = [asyncio.create_task(self._serve()) for _ in range(concurrency)]
 
-    async def submit(self, key: str, work: Work) -> None:
+    async def submit(self, key: str, item: T) -> None:
         """Put work into a key's mailbox; waits while all mailboxes together are full."""
-        self._raise_failure()
-        await self._free.acquire()
+        while self._accepted >= self._capacity or self._failure is not None:
+            self._raise_failure()
+            await self._change()
+        self._accepted += 1
         lane = self._lanes.get(key)
         if lane is not None:
-            lane.append(work)
+            lane.append(item)
             return
-        self._lanes[key] = deque([work])
-        MAILBOXES.set(len(self._lanes))
-        task = asyncio.create_task(self._run(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._lanes[key] = deque((item,))
+        self._make_ready(key)
 
     async def drain(self) -> None:
         """Return when everything submitted is done."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._accepted:
+            self._raise_failure()
+            await self._change()
         self._raise_failure()
 
     async def cancel(self) -> None:
         """Stop all work where it stands: its transactions roll back, its records are delivered again."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        self._lanes.clear()
+        MAILBOXES.set(0)
 
-    async def _run(self, key: str) -> None:
+    async def _serve(self) -> None:
+        while True:
+            while not self._ready:
+                idle = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+            key = self._ready.popleft()
+            try:
+                pause = await self._work(self._lanes[key][0])
+            except Exception as error:  # noqa: BLE001 -- kept for the submitter, see the class
+                self._failure = self._failure or error
+                self._tell()
+                return
+            self._after(key, pause)
+
+    def _after(self, key: str, pause: float | None) -> None:
+        if pause is not None:
+            asyncio.get_running_loop().call_later(pause, self._make_ready, key)
+            return
         lane = self._lanes[key]
-        try:
-            while lane:
-                # One piece a turn: a long lane must not keep other keys from running.
-                async with self._running:
-                    await lane[0]()
-                lane.popleft()
-                self._free.release()
-        except BaseException as error:  # noqa: BLE001 -- kept for the submitter, see the class
-            self._failure = self._failure or error
-        finally:
-            for _ in lane:
-                self._free.release()
+        lane.popleft()
+        self._accepted -= 1
+        self._tell()
+        if lane:
+            self._make_ready(key)
+        else:
             del self._lanes[key]
-            MAILBOXES.set(len(self._lanes))
+
+    def _make_ready(self, key: str) -> None:
+        if key not in self._lanes:
+            return  # cancelled while it waited
+        self._ready.append(key)
+        MAILBOXES.set(len(self._lanes))
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
+
+    def _change(self) -> asyncio.Future[None]:
+        """Return what is done at the next piece of work done or failed."""
+        if self._changed is None or self._changed.done():
+            self._changed = asyncio.get_running_loop().create_future()
+        return self._changed
+
+    def _tell(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+            raise self._failure

@@ -1,7 +1,7 @@
 """Sends again what was sent before: counted first, at a rate, in order per key, to be gone on with where it stopped.
 
 A record keeps its event's id, so a consumer whose inbox still remembers the event changes nothing. What is older than
-the inbox remembers would have its effect again, and is refused unless that is what is wanted.
+inboxes remember is refused here, and parked by consumers, since nobody can tell whether it was handled.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from corelib.message import Record
 from corelib.operation import Operation, Operations
 from corelib.service import Service
 from corelib.store import ParkingLot
-from corelib.transaction import Mark, channels_of
+from corelib.transaction import REMEMBER, channels_of
 
 KIND = "replay"
 _MOST_AT_ONCE = 500
@@ -82,7 +82,7 @@ class Replay:
         operations: Operations,
         clock: Clock,
         *,
-        remembered: timedelta = Mark.keep,
+        remembered: timedelta = REMEMBER,
     ) -> None:
         self.plan = plan
         self._history = history
@@ -124,7 +124,7 @@ class Replay:
         if self._is_forgotten(past) and not self.plan.even_forgotten:
             raise Forgotten(
                 f"an event of {past.time.isoformat()} is older than inboxes remember ({self._remembered.days} days):"
-                " consumers would handle it again. Narrow the time, or say --even-forgotten"
+                " consumers would park it. Narrow the time, or say --even-forgotten"
             )
         record = past.record
         headers = (*record.headers, (REPLAY_HEADER, str(operation.id)))

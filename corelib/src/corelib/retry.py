@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
-from tenacity import AsyncRetrying
+from tenacity import AsyncRetrying, RetryCallState
+from tenacity.wait import wait_base
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,3 +28,10 @@ async def retried(
         return await function(*args, **kwargs)
 
     return await retrying()(again)
+
+
+def pause_of(wait: wait_base, attempt: int) -> float:
+    """Return the seconds to wait after so many failed attempts, for who keeps count himself."""
+    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the attempt number is read
+    state.attempt_number = attempt
+    return wait(state)

@@ -14,7 +14,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from corelib.aws import backoff
-from corelib.broker import Delivery
+from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.message import Record
 from corelib.metrics import REDELIVERED
@@ -42,6 +42,8 @@ class _Held:
 class SqsSubscription:
     """Yields messages of some queues as records. A message is in hand from its receipt until it is `done`."""
 
+    sticky = False
+
     def __init__(
         self,
         queues: Queues,
@@ -65,7 +67,7 @@ class SqsSubscription:
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: dict[str, int] = {}
 
-    async def open(self) -> None:
+    async def open(self, _: Assigned | None = None) -> None:
         """Find the queues and begin to take from them. Raises `Unavailable`."""
         await self._queues.open()
         try:
@@ -102,6 +104,10 @@ class SqsSubscription:
                 ended += 1
             else:
                 yield taken
+
+    def begin(self, delivery: Delivery) -> bool:
+        """Say that work on a delivery begins, or goes on; False once it is in somebody else's hand."""
+        return delivery.position in self._in_hand
 
     async def done(self, delivery: Delivery) -> None:
         """Say that a delivery is handled or parked: it is deleted soon, together with others."""

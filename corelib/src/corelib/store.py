@@ -1,6 +1,6 @@
 """What the framework asks of a store. PostgreSQL, DynamoDB and memory pass one contract suite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,15 +22,32 @@ class Pending:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a record could not be handled: in a line, and where in the code."""
+
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
 class Parked:
-    """A record that could not be handled, or that waits behind one of the same key."""
+    """A record that could not be handled, or that waits behind one of the same key (then with no attempts)."""
 
     id: str
     handler: str
     record: Record
     reason: str
+    traceback: str
     attempts: int
     parked: datetime
+
+
+@dataclass(frozen=True)
+class Queued:
+    """How much is parked for one handler."""
+
+    records: int
+    oldest: datetime
 
 
 @dataclass(frozen=True)
@@ -112,22 +129,38 @@ class LogStore(Protocol):
 
 
 class ParkingLot(Protocol):
-    """Where poison and what waits behind it is kept, per handler and key, in order."""
+    """Where poison and what waits behind it is kept: a queue per handler and key, in order.
 
-    async def keys(self, handler: str) -> frozenset[str]:
-        """Return the keys that are parked for a handler."""
+    A key is parked for a handler exactly as long as its queue is not empty. `append` and `remove` of one queue exclude
+    each other, so a record is either appended before the last one is removed, or refused as there is no queue any more.
+    """
+
+    async def keys(self) -> frozenset[tuple[str, str]]:
+        """Return every handler and key that is parked."""
         ...
 
-    async def park(self, handler: str, record: Record, *, reason: str, attempts: int) -> None:
-        """Append a record to its key's queue; parking one event (`ce_id`) for a handler twice changes nothing."""
+    async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
+        """Append a record to its key's queue, begun where there is none; once for an event (`ce_id`) and a handler."""
         ...
 
-    async def list(self, handler: str | None = None) -> Sequence[Parked]:
-        """Return all that is parked, oldest first."""
+    async def append(self, handler: str, record: Record) -> bool:
+        """Let a record wait at the end of its key's queue; False, and nothing happened, where there is no queue."""
+        ...
+
+    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+        ...
+
+    async def failed(self, parked: Parked, failure: Failure) -> None:
+        """Note one more attempt of a parked record that failed."""
         ...
 
     async def remove(self, parked: Parked) -> None:
-        """Take one record out, after it was handled or skipped."""
+        """Take one record out, after it was handled or skipped; with the last one the key is no longer parked."""
+        ...
+
+    async def sizes(self) -> Mapping[str, Queued]:
+        """Return how much is parked, by handler."""
         ...
 
 
@@ -163,12 +196,13 @@ class Store(Protocol):
     ) -> AbstractAsyncContextManager[Transaction]:
         """Open a unit of work: commits at the end of the block, rolls back on an exception.
 
-        Raises `Duplicate` at commit when the mark exists, `Conflict` when it should be run again.
+        Raises `Forgotten` when the mark is of an event older than the inbox remembers; at commit `Duplicate` when the
+        mark exists, `Conflict` when it should be run again.
         """
         ...
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
-        """Return whether a mark is committed, and what was remembered with it."""
+        """Return whether a mark is committed, and what was remembered with it. Raises `Forgotten`."""
         ...
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:

@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Sequence
 
 import structlog
-from tenacity import RetryCallState, wait_random_exponential
+from tenacity import wait_random_exponential
 from tenacity.wait import wait_base
 
 from corelib.metrics import RESTARTS
 from corelib.part import Part
+from corelib.retry import pause_of
 
 _WAIT = wait_random_exponential(multiplier=0.1, max=10.0)
 _WINDOW_SECONDS = 300.0
@@ -54,14 +55,8 @@ class Supervisor:
             await self._pause(stop, len(crashes))
 
     async def _pause(self, stop: asyncio.Event, crashes: int) -> None:
-        seconds = self._wait(_state(crashes))
+        seconds = pause_of(self._wait, crashes)
         try:
             await asyncio.wait_for(stop.wait(), seconds)
         except TimeoutError:
             return
-
-
-def _state(attempt: int) -> RetryCallState:
-    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the attempt number is read
-    state.attempt_number = attempt
-    return state

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import structlog
 from opentelemetry import trace
@@ -11,6 +12,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from corelib.message import Envelope
 
+EVENT: ContextVar[Envelope | None] = ContextVar("event", default=None)
+"""The event in hand, if any."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -46,9 +49,19 @@ def span(name: str, kind: SpanKind, traceparent: str | None) -> Iterator[Span]:
 
 
 @contextlib.contextmanager
-def event_span(handler: str, envelope: Envelope) -> Iterator[Span]:
-    """Open the span in which a handler works on an event."""
-    with span(handler, SpanKind.CONSUMER, envelope.traceparent) as current:
+def about(envelope: Envelope) -> Iterator[None]:
+    """Put an event on every log line within (see `corelib.logs`)."""
+    token = EVENT.set(envelope)
+    try:
+        yield
+    finally:
+        EVENT.reset(token)
+
+
+@contextlib.contextmanager
+def event_span(handler: str, envelope: Envelope) -> Iterator[None]:
+    """Open the span in which a handler works on an event, and put both on every log line within."""
+    with about(envelope), span(handler, SpanKind.CONSUMER, envelope.traceparent) as current:
         current.set_attribute("messaging.message.id", str(envelope.id))
         current.set_attribute("cloudevents.event_type", envelope.type)
-        yield current
+        yield

@@ -18,7 +18,7 @@ from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
-from corelib.message import Channel, Event, Record, Transport
+from corelib.message import Channel, Event, Transport
 from corelib.store import Pending, Store
 from corelib.transaction import Mark, Origin
 
@@ -396,27 +396,6 @@ async def test_a_cancelled_timer_never_fires(store: Dynamo, clock: ManualClock) 
     assert await store.fire(10) == 0
     async with store.transaction() as tx:
         tx.cancel(timer)
-
-
-async def test_parked_records_keep_their_order_and_bytes(store: Dynamo) -> None:
-    records = [
-        Record(
-            "orders", f"k-{number % 2}", (("ce_id", str(number)), ("x", "y"), ("x", "z")), b"\xff\x00" + b"%d" % number
-        )
-        for number in range(5)
-    ]
-    for record in records:
-        await store.parking.park("A.placed", record, reason="broken", attempts=3)
-        await store.parking.park("A.placed", record, reason="again", attempts=4)
-    await store.parking.park("B.placed", records[0], reason="broken", attempts=1)
-    parked = await store.parking.list("A.placed")
-    assert [(each.record, each.reason, each.attempts) for each in parked] == [(each, "broken", 3) for each in records]
-    assert await store.parking.keys("A.placed") == {"k-0", "k-1"}
-    assert len(await store.parking.list()) == 6
-    for each in parked[::2]:
-        await store.parking.remove(each)
-    assert await store.parking.keys("A.placed") == {"k-1"}
-    assert [each.handler for each in await store.parking.list("B.placed")] == ["B.placed"]
 
 
 @asynccontextmanager

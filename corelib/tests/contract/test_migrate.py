@@ -22,7 +22,7 @@ from corelib.transaction import Origin
 
 ORIGIN = Origin("test", SystemClock(), frozenset())
 NEXT = STEPS[-1].version + 1
-INDEXED = Step(NEXT, "a remark on marks", "ALTER TABLE mark ADD COLUMN remark text;", STEPS[-1].version)
+INDEXED = Step(NEXT, "a remark on cursors", "ALTER TABLE outbox_cursor ADD COLUMN remark text;", STEPS[-1].version)
 
 
 @pytest.fixture
@@ -110,10 +110,11 @@ async def test_a_step_that_gets_no_lock_lets_others_pass_and_undoes_itself(
     monkeypatch.setattr(patience, "_PATIENCE_SECONDS", 1.0)
     written = 0
     async with connection.transaction(), asyncpg.create_pool(database, min_size=1, max_size=1) as others:
-        await connection.execute("LOCK TABLE mark IN ROW EXCLUSIVE MODE")
+        await connection.execute("LOCK TABLE outbox_cursor IN ROW EXCLUSIVE MODE")
         migrating = asyncio.create_task(store.migrate())
         while not migrating.done():
-            await others.execute(f"INSERT INTO {name}.mark (scope, id, expires) VALUES ('s', $1, now())", str(written))
+            insert = f"INSERT INTO {name}.outbox_cursor (relay, done, database) VALUES ($1, '1:1:', 'd')"
+            await others.execute(insert, str(written))
             written += 1
         with pytest.raises(Unavailable, match="no lock"):
             await migrating

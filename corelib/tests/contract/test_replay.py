@@ -20,8 +20,8 @@ from corelib.postgres.store import Postgres
 from corelib.replay import KIND, Plan, Replay, Source, Tally, channels_for, replay_of
 from corelib.service import Service
 from corelib.sqs import Sqs
-from corelib.store import Store
-from corelib.transaction import Origin
+from corelib.store import Failure, Store
+from corelib.transaction import REMEMBER, Origin
 
 LEFT = Channel(f"left-{uuid4().hex[:8]}", partitions=2)
 RIGHT = Channel(f"right-{uuid4().hex[:8]}", partitions=2)
@@ -195,7 +195,7 @@ async def test_a_broker_that_comes_back_is_waited_for(store: Store) -> None:
 async def test_what_inboxes_forgot_is_refused_unless_it_is_meant(store: Store) -> None:
     await publish(store, Went(who="k", number=1))
     await deliver(store)
-    later = ManualClock(datetime.now(UTC) + timedelta(days=7))
+    later = ManualClock(datetime.now(UTC) + REMEMBER)
     collector = Collector()
     assert (await replay(store, plan(), collector, later).count()).forgotten == 1
     with pytest.raises(Forgotten, match="--even-forgotten"):
@@ -277,7 +277,7 @@ async def test_a_parked_key_is_sent_once_however_many_handlers_parked_it(service
     envelope = Envelope(uuid4(), "test.went.v1", "test", datetime.now(UTC), "k")
     record = envelope.record(LEFT.name, Went(who="k", number=1).model_dump_json().encode())
     for handler in ("A.went", "B.went"):
-        await service.store.parking.park(handler, record, reason="bad", attempts=1)
+        await service.store.parking.park(handler, record, Failure("bad"), attempts=1)
     tally, _ = await replayed(service, replace_source(plan(keys={"k"}), Source.PARKED))
     assert tally.records == 1
     assert len(await service.store.parking.list()) == 2

@@ -15,7 +15,7 @@ from corelib.aws import Aws
 from corelib.broker import Delivery
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
-from corelib.consumer import MALFORMED, Consumer
+from corelib.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
@@ -23,6 +23,7 @@ from corelib.errors import Unavailable
 from corelib.ids import uuid7
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.metrics import AWS_CALLS
+from corelib.parking import MALFORMED
 from corelib.service import Service
 from corelib.sqs import Sqs
 from corelib.sqs_queues import Queues

@@ -46,7 +46,7 @@ _Traces = Annotated[list[str] | None, typer.Option(metavar="TRACE", help="Of thi
 _Parked = Annotated[list[str] | None, typer.Option(metavar="KEY", help="What is parked of this key (sets --source)")]
 _Target = Annotated[str, typer.Option(metavar="TOPIC", help="Send there instead of where it was sent before")]
 _Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0 is no limit")]
-_Forgotten = Annotated[bool, typer.Option("--even-forgotten", help="Also what inboxes forgot and handle again")]
+_Forgotten = Annotated[bool, typer.Option("--even-forgotten", help="Also what inboxes forgot: consumers park it")]
 _Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
 _Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go")]
 _Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
@@ -144,7 +144,7 @@ def _show(tally: Tally) -> None:
         console.print(table)
     if tally.forgotten:
         console.print(
-            f"{tally.forgotten} of them are older than inboxes remember: consumers would handle them again. They are"
+            f"{tally.forgotten} of them are older than inboxes remember: consumers would park them. They are"
             " refused unless you say --even-forgotten."
         )
 

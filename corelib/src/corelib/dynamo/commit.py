@@ -7,7 +7,7 @@ the guess a condition, so the usual commit reads nothing; a wrong guess is answe
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +37,7 @@ class Unit:
     writes: Sequence[Attribute]
     records: Sequence[Record] = ()
     mark: Mark | None = None
+    mark_expires: datetime | None = None
     remembered: bytes | None = None
 
 
@@ -121,8 +122,9 @@ class Committer:
     def _mark(self, unit: Unit) -> list[Attribute]:
         if unit.mark is None:
             return []
-        expires = datetime.now(UTC) + unit.mark.keep  # TTL follows the real clock, not a test's
-        item = {**mark_key(unit.mark.scope, unit.mark.id), "expires_at": attribute(int(expires.timestamp()))}
+        item = mark_key(unit.mark.scope, unit.mark.id)
+        if unit.mark_expires is not None:
+            item["expires_at"] = attribute(int(unit.mark_expires.timestamp()))
         if unit.remembered is not None:
             item["remembered"] = attribute(unit.remembered)
         return [self._new(item, "ALL_OLD")]

@@ -1,57 +1,152 @@
-"""Parked records: few, so one partition holds them all and reads of it are consistent."""
+"""Parked records: few, so one partition holds them all and reads of it are consistent.
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+Beside the records stands one item for each queue. Its version is the number of the last record that joined or left,
+and every change of the queue is one transaction on condition of the version it has read. Numbers come from a counter
+and never come again, and so does no version.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import code_of
+from corelib.aws import backoff, code_of
+from corelib.clock import Clock
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute, attribute
 from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of
+from corelib.errors import Conflict
 from corelib.message import Record
-from corelib.store import Parked
+from corelib.store import Failure, Parked, Queued
 
-_PARTITION = "park"
+_RECORDS, _QUEUES = "park", "park-queue"
 _LONGEST_SORT = 1_000
+_ATTEMPTS = 20
+_WAITS = Failure("waits behind a parked event of its key")
+_Outcome = Literal["done", "known", "raced"]
 
 
 class Parking:
-    """Implements `ParkingLot`; `now` tells the service's time."""
+    """Implements `ParkingLot`."""
 
-    def __init__(self, client: Client, table: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, client: Client, table: str, clock: Callable[[], Clock]) -> None:
         self._client = client
         self._table = table
-        self._now = now
+        self._clock = clock
 
-    async def keys(self, handler: str) -> frozenset[str]:
-        """Return the keys that are parked for a handler."""
-        items = await self._items(handler)
-        return frozenset(str(item["key"]["S"]) for item in items)
+    async def keys(self) -> frozenset[tuple[str, str]]:
+        """Return every handler and key that is parked."""
+        return frozenset((item["handler"]["S"], item["key"]["S"]) for item in await self._items(_QUEUES))
 
-    async def park(self, handler: str, record: Record, *, reason: str, attempts: int) -> None:
-        """Append a record to its key's queue; parking one event (`ce_id`) for a handler twice changes nothing."""
-        item: Attribute = {
-            **_key(handler, record),
-            **record_item(record),
-            "number": {"N": await self._next_number()},
-            "handler": {"S": handler},
-            "reason": {"S": reason},
-            "attempts": attribute(attempts),
-            "parked": attribute(microseconds(self._now())),
-        }
+    async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
+        """Append a record to its key's queue, begun where there is none."""
+        await self._join(handler, record, failure, attempts, begin=True)
+
+    async def append(self, handler: str, record: Record) -> bool:
+        """Let a record wait at the end of its key's queue; False where there is no queue."""
+        return await self._join(handler, record, _WAITS, 0, begin=False)
+
+    async def failed(self, parked: Parked, failure: Failure) -> None:
+        """Note one more attempt of a parked record that failed."""
         try:
             await self._client.call(
-                "PutItem", TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)"
+                "UpdateItem",
+                TableName=self._table,
+                Key=_record_key(parked.handler, parked.record),
+                UpdateExpression="SET #r = :r, #t = :t ADD #a :one",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeNames={"#r": "reason", "#t": "traceback", "#a": "attempts"},
+                ExpressionAttributeValues={
+                    ":r": attribute(failure.reason),
+                    ":t": attribute(failure.traceback),
+                    ":one": attribute(1),
+                },
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
 
-    async def _next_number(self) -> str:
-        """Clocks of replicas differ, and many records are parked in one millisecond: a counter keeps their order."""
+    async def remove(self, parked: Parked) -> None:
+        """Take one record out; with the last one goes the queue."""
+        record = _record_key(parked.handler, parked.record)
+        for attempt in range(_ATTEMPTS):
+            queue = await self._queue(parked.handler, parked.record.key)
+            if queue is None:
+                return
+            if queue["records"]["N"] == "1":
+                change = self._operation("Delete", queue, Key={name: queue[name] for name in ("pk", "sk")})
+            else:
+                change = self._operation("Put", queue, Item=await self._counted(queue, -1))
+            gone = {"TableName": self._table, "Key": record, "ConditionExpression": "attribute_exists(pk)"}
+            if await self._write(change, {"Delete": gone}) != "raced":
+                return
+            await backoff(min(attempt, 3))
+        raise Conflict(f"others kept changing the queue of {parked.record.key} for {parked.handler}")
+
+    async def sizes(self) -> Mapping[str, Queued]:
+        """Return how much is parked, by handler, and since when its oldest queue is there."""
+        sizes: dict[str, Queued] = {}
+        for item in await self._items(_QUEUES):
+            handler, since = item["handler"]["S"], instant(int(item["since"]["N"]))
+            before = sizes.get(handler, Queued(0, since))
+            sizes[handler] = Queued(before.records + int(item["records"]["N"]), min(before.oldest, since))
+        return sizes
+
+    async def _join(self, handler: str, record: Record, failure: Failure, attempts: int, *, begin: bool) -> bool:
+        for attempt in range(_ATTEMPTS):
+            queue = await self._queue(handler, record.key)
+            if queue is None and not begin:
+                return False
+            now = microseconds(self._clock().now())
+            counted = await self._counted(queue or _new_queue(handler, record.key, now), 1)
+            item: Attribute = {
+                **_record_key(handler, record),
+                **record_item(record),
+                "number": counted["version"],
+                "handler": {"S": handler},
+                "reason": {"S": failure.reason},
+                "traceback": {"S": failure.traceback},
+                "attempts": attribute(attempts),
+                "parked": attribute(now),
+            }
+            joined = {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+            if await self._write(self._operation("Put", queue, Item=counted), {"Put": joined}) != "raced":
+                return True
+            await backoff(min(attempt, 3))
+        raise Conflict(f"others kept changing the queue of {record.key} for {handler}")
+
+    async def _write(self, queue: Attribute, record: Attribute) -> _Outcome:
+        try:
+            await self._client.call("TransactWriteItems", TransactItems=[queue, record])
+        except ClientError as error:
+            if code_of(error) != "TransactionCanceledException":
+                raise
+            reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response["CancellationReasons"]]
+            return "known" if reasons[1]["Code"] == "ConditionalCheckFailed" else "raced"
+        return "done"
+
+    def _operation(self, kind: str, before: Attribute | None, **target: Any) -> Attribute:
+        """Return a change of a queue's item on condition that it is still as it was read."""
+        if before is None:
+            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        else:
+            condition = {
+                "ConditionExpression": "#v = :v",
+                "ExpressionAttributeNames": {"#v": "version"},
+                "ExpressionAttributeValues": {":v": before["version"]},
+            }
+        return {kind: {"TableName": self._table, **target, **condition}}
+
+    async def _queue(self, handler: str, key: str) -> Attribute | None:
+        answer = await self._client.call(
+            "GetItem", TableName=self._table, Key=_queue_key(handler, key), ConsistentRead=True
+        )
+        item: Attribute | None = answer.get("Item")
+        return item
+
+    async def _counted(self, queue: Attribute, records: int) -> Attribute:
+        """Return a queue's item with so many records more and a version of its own."""
         answer = await self._client.call(
             "UpdateItem",
             TableName=self._table,
@@ -61,11 +156,11 @@ class Parking:
             ExpressionAttributeValues={":one": attribute(1)},
             ReturnValues="UPDATED_NEW",
         )
-        number: str = answer["Attributes"]["number"]["N"]
-        return number
+        number = answer["Attributes"]["number"]
+        return {**queue, "records": attribute(int(queue["records"]["N"]) + records), "version": number}
 
-    async def _items(self, handler: str | None) -> list[Attribute]:
-        condition, values = "pk = :pk", {":pk": attribute(_PARTITION)}
+    async def _items(self, partition: str, handler: str | None = None) -> list[Attribute]:
+        condition, values = "pk = :pk", {":pk": attribute(partition)}
         if handler is not None:
             condition += " AND begins_with(sk, :handler)"
             values[":handler"] = attribute(f"{handler}#")
@@ -78,22 +173,30 @@ class Parking:
         return [item async for page in self._client.pages("Query", **query) for item in page["Items"]]
 
     # Last, as its name hides the built-in one from the rest of the class.
-    async def list(self, handler: str | None = None) -> Sequence[Parked]:
-        """Return all that is parked, oldest first."""
-        items = await self._items(handler)
+    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+        items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
         return [_parked(item) for item in sorted(items, key=lambda item: int(item["number"]["N"]))]
 
-    async def remove(self, parked: Parked) -> None:
-        """Take one record out, after it was handled or skipped."""
-        key = _key(parked.handler, parked.record)
-        await self._client.call("DeleteItem", TableName=self._table, Key=key)
 
-
-def _key(handler: str, record: Record) -> Attribute:
+def _record_key(handler: str, record: Record) -> Attribute:
     event_id = record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}"
-    if len(event_id.encode()) > _LONGEST_SORT - len(handler.encode()):
-        event_id = f"sha256/{sha256(event_id.encode()).hexdigest()}"
-    return key_of(_PARTITION, sort=f"{handler}#{event_id}")
+    return key_of(_RECORDS, sort=_sort(handler, event_id))
+
+
+def _queue_key(handler: str, key: str) -> Attribute:
+    return key_of(_QUEUES, sort=_sort(handler, key))
+
+
+def _sort(handler: str, name: str) -> str:
+    if len(name.encode()) > _LONGEST_SORT - len(handler.encode()):
+        name = f"sha256/{sha256(name.encode()).hexdigest()}"
+    return f"{handler}#{name}"
+
+
+def _new_queue(handler: str, key: str, now: int) -> Attribute:
+    names = {"handler": attribute(handler), "key": attribute(key)}
+    return {**_queue_key(handler, key), **names, "records": attribute(0), "since": attribute(now)}
 
 
 def _parked(item: Attribute) -> Parked:
@@ -102,6 +205,7 @@ def _parked(item: Attribute) -> Parked:
         handler=item["handler"]["S"],
         record=record_of(item),
         reason=item["reason"]["S"],
+        traceback=item["traceback"]["S"],
         attempts=int(item["attempts"]["N"]),
         parked=instant(int(item["parked"]["N"])),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 
 from botocore.exceptions import ClientError
 
@@ -58,8 +57,8 @@ class Dynamo(Documents):
         self._committer = Committer(self._client, table, self._announce)
         self._timers = TimerItems(table)
         self._due = DueTimers(self._client, table, self._committer)
-        self.parking: ParkingLot = Parking(self._client, table, self._now)
         self.operations: Operations = DynamoOperations(self._client, table)
+        self.parking: ParkingLot = Parking(self._client, table, lambda: self._origin.clock)
         self._outboxes: list[Outbox] = []
         self._wakes: list[EventWake] = []
         self._opened: Origin | None = None
@@ -117,7 +116,8 @@ class Dynamo(Documents):
         await unit.commit()
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
-        """Return whether a mark is committed, and what was remembered with it."""
+        """Return whether a mark is committed, and what was remembered with it. Raises `Forgotten`."""
+        self._origin.require_remembered(mark)
         key = mark_key(mark.scope, mark.id)
         answer = await self._client.call("GetItem", TableName=self._table, Key=key, ConsistentRead=True)
         item = answer.get("Item")
@@ -158,9 +158,6 @@ class Dynamo(Documents):
         if self._opened is None:
             raise Unavailable("dynamodb", "the store is not open")
         return self._opened
-
-    def _now(self) -> datetime:
-        return self._origin.clock.now()
 
     def _announce(self, entries: Sequence[Entry]) -> None:
         for outbox in self._outboxes:

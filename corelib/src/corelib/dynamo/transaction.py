@@ -68,7 +68,8 @@ class DynamoTransaction(Transaction):
             *(self._timers.put(entry) for entry in self.scheduled if entry.timer not in cancelled),
             *(self._timers.delete(timer) for timer in cancelled - here),
         ]
-        unit = Unit(writes, self.outgoing, self.mark, self.remembered)
+        expires = self.origin.forgets(self.mark) if self.mark else None
+        unit = Unit(writes, self.outgoing, self.mark, expires, self.remembered)
         await self._committer.commit(unit, self.origin.clock)
 
     def _buffer(self, table: Table, item: Mapping[str, Any], write: _Write) -> None:

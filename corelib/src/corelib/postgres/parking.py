@@ -1,67 +1,108 @@
 """Where poison is kept on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
+import asyncpg
 import orjson
 
 from corelib.message import Record
 from corelib.postgres import queries
 from corelib.postgres.pool import Pool
 from corelib.postgres.transaction import headers_of
-from corelib.store import Parked
+from corelib.store import Failure, Parked, Queued
+
+_WAITS = Failure("waits behind a parked event of its key")
 
 
 class PostgresParking:
-    """Implements `ParkingLot`."""
+    """Implements `ParkingLot`. Whoever changes a queue holds its lock until commit, and reads it after that."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def keys(self, handler: str) -> frozenset[str]:
-        """Return the keys that are parked for a handler."""
+    async def keys(self) -> frozenset[tuple[str, str]]:
+        """Return every handler and key that is parked."""
         async with self._pool.connection() as connection:
-            return frozenset(row["key"] for row in await connection.fetch(queries.PARKED_KEYS, handler))
+            rows = await connection.fetch(queries.PARKED_KEYS)
+        return frozenset((row["handler"], row["key"]) for row in rows)
 
-    async def park(self, handler: str, record: Record, *, reason: str, attempts: int) -> None:
-        """Append a record to its key's queue; an event that is there already stays as it is."""
-        event_id = record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}"
-        # PostgreSQL's text has no NUL; a malformed record may.
+    async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
+        """Append a record to its key's queue, begun where there is none."""
+        async with self._locked(handler, _text(record.key)) as connection:
+            await _insert(connection, handler, record, failure, attempts)
+
+    async def append(self, handler: str, record: Record) -> bool:
+        """Let a record wait at the end of its key's queue; False where there is no queue."""
+        async with self._locked(handler, _text(record.key)) as connection:
+            parked: bool = await connection.fetchval(queries.IS_PARKED, handler, _text(record.key))
+            if parked:
+                await _insert(connection, handler, record, _WAITS, 0)
+            return parked
+
+    async def failed(self, parked: Parked, failure: Failure) -> None:
+        """Note one more attempt of a parked record that failed."""
         async with self._pool.connection() as connection:
             await connection.execute(
-                queries.PARK,
-                handler,
-                event_id,
-                record.channel,
-                record.key.replace("\0", "\ufffd"),
-                headers_of(record),
-                record.payload,
-                reason.replace("\0", "\ufffd"),
-                attempts,
+                queries.PARKED_FAILED, int(parked.id), _text(failure.reason), _text(failure.traceback)
             )
-
-    async def list(self, handler: str | None = None) -> Sequence[Parked]:
-        """Return all that is parked, oldest first."""
-        async with self._pool.connection() as connection:
-            rows = await connection.fetch(queries.LIST_PARKED, handler)
-        return [
-            Parked(
-                id=str(row["id"]),
-                handler=row["handler"],
-                record=Record(
-                    row["channel"],
-                    row["key"],
-                    tuple((name, value) for name, value in orjson.loads(row["headers"])),
-                    row["payload"],
-                ),
-                reason=row["reason"],
-                attempts=row["attempts"],
-                parked=row["parked"],
-            )
-            for row in rows
-        ]
 
     async def remove(self, parked: Parked) -> None:
         """Take one record out."""
-        async with self._pool.connection() as connection:
+        async with self._locked(parked.handler, parked.record.key) as connection:
             await connection.execute(queries.UNPARK, int(parked.id))
+
+    async def sizes(self) -> Mapping[str, Queued]:
+        """Return how much is parked, by handler."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(queries.PARKED_SIZES)
+        return {row["handler"]: Queued(row["records"], row["oldest"]) for row in rows}
+
+    @asynccontextmanager
+    async def _locked(self, handler: str, key: str) -> AsyncIterator[asyncpg.Connection]:
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(queries.LOCK_PARKED, handler, key)
+            yield connection
+
+    # Last, as its name hides the built-in one from the rest of the class.
+    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(queries.LIST_PARKED, handler, None if key is None else _text(key))
+        return [_parked(row) for row in rows]
+
+
+async def _insert(
+    connection: asyncpg.Connection, handler: str, record: Record, failure: Failure, attempts: int
+) -> None:
+    await connection.execute(
+        queries.PARK,
+        handler,
+        record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}",
+        record.channel,
+        _text(record.key),
+        headers_of(record),
+        record.payload,
+        _text(failure.reason),
+        _text(failure.traceback),
+        attempts,
+    )
+
+
+def _text(text: str) -> str:
+    """PostgreSQL's text has no NUL; a malformed record may."""
+    return text.replace("\0", "\ufffd")
+
+
+def _parked(row: asyncpg.Record) -> Parked:
+    headers = tuple((name, value) for name, value in orjson.loads(row["headers"]))
+    return Parked(
+        id=str(row["id"]),
+        handler=row["handler"],
+        record=Record(row["channel"], row["key"], headers, row["payload"]),
+        reason=row["reason"],
+        traceback=row["traceback"],
+        attempts=row["attempts"],
+        parked=row["parked"],
+    )

@@ -30,6 +30,7 @@ STEPS: tuple[Step, ...] = (
     Step(1, "outbox ring, relay cursors, marks, timers, parked records", queries.OUTBOX_SCHEMA + queries.SCHEMA, 1),
     Step(2, "the audit of what operators did", queries.OPERATIONS, 1),
     Step(3, "eras of a restored outbox", queries.ERA, 1),
+    Step(4, "an inbox of one table a day, tracebacks of parked records", queries.INBOX_SCHEMA, 4),
 )
 VERSION = STEPS[-1].version
 """The version that this release is written for."""

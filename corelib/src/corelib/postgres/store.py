@@ -18,6 +18,7 @@ from corelib.part import Part
 from corelib.postgres import queries, schema
 from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
+from corelib.postgres.inbox import Inbox, InboxKeeper, lacks_day, recall_mark
 from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
@@ -58,6 +59,7 @@ class Postgres:
         # Relays have connections of their own: planned for their queries, and not to be had by busy handlers.
         self._relays = Pool(dsn, schema=schema, size=_RELAY_CONNECTIONS, least=0, settings=queries.PLANNED_FOR_RELAYS)
         self._ring = Ring(self._pool)
+        self._inbox = Inbox(self._pool)
         self._origin: Origin | None = None
         self._wakes: list[EventWake] = []
         self.parking: ParkingLot = PostgresParking(self._pool)
@@ -109,6 +111,8 @@ class Postgres:
             await self._relays.open()
             async with self._pool.connection() as connection:
                 await schema.require(connection, self._schema)
+            with contextlib.suppress(Conflict):  # another replica is at it, and what is missing is made when needed
+                await self._inbox.make(origin.clock.now())
         except BaseException:
             await self.close()
             raise
@@ -137,24 +141,28 @@ class Postgres:
         self, *, mark: Mark | None = None, traceparent: str | None = None
     ) -> AsyncIterator[PostgresTransaction]:
         """Open a unit of work: commits at the end of the block, rolls back on an exception."""
-        if self._origin is None:
-            raise Unavailable(self.name, "not connected")
+        origin = self._opened()
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                tx = PostgresTransaction(connection, self._origin, mark, traceparent, ring=self._ring)
+                tx = PostgresTransaction(connection, origin, mark, traceparent, ring=self._ring)
                 yield tx
                 await tx.commit()
         except asyncpg.UniqueViolationError as error:
             # Two transactions made the same thing: the rerun sees the other's and decides.
             raise Conflict(f"postgres: {error}") from error
+        except asyncpg.CheckViolationError as error:
+            if not lacks_day(error):
+                raise
+            await self._inbox.make(*([mark.made] if mark and mark.made else []))
+            raise Conflict("postgres: the inbox had no table of this day yet") from error
         if tx.outgoing:
             self._announce()
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
         """Return whether a mark is committed, and what was remembered with it."""
+        self._opened().require_remembered(mark)
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(queries.RECALL_MARK, mark.scope, mark.id)
-        return (row is not None, row["remembered"] if row else None)
+            return await recall_mark(connection, mark)
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
         """Return a relay's reader over these channels."""
@@ -174,14 +182,13 @@ class Postgres:
 
     def parts(self) -> list[Part]:
         """Return what keeps the store in order, to run beside the relays."""
-        return [RingTurner(self._ring, self._keep)]
+        return [RingTurner(self._ring, self._keep), InboxKeeper(self._inbox, self._opened())]
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox in one transaction; return how many fired."""
-        if self._origin is None:
-            raise Unavailable(self.name, "not connected")
+        now = self._opened().clock.now()
         async with self._pool.connection() as connection, connection.transaction():
-            rows = await connection.fetch(queries.FIRE_TIMERS, self._origin.clock.now(), limit)
+            rows = await connection.fetch(queries.FIRE_TIMERS, now, limit)
             records = [
                 Record(channel, key, tuple(map(tuple, orjson.loads(headers))), payload)
                 for row in sorted(rows, key=lambda row: row["due"])
@@ -200,6 +207,11 @@ class Postgres:
         wake = EventWake()
         self._wakes.append(wake)
         return wake
+
+    def _opened(self) -> Origin:
+        if self._origin is None:
+            raise Unavailable(self.name, "not connected")
+        return self._origin
 
     def _announce(self) -> None:
         for wake in self._wakes:

@@ -6,10 +6,10 @@ import asyncpg
 import orjson
 from aiokafka.partitioner import murmur2
 
-from corelib.errors import Duplicate
 from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
+from corelib.postgres.inbox import write_mark
 from corelib.postgres.ring import Ring
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
 
@@ -58,19 +58,13 @@ class PostgresTransaction(Transaction):
     async def commit(self) -> None:
         """Write mark, timers and events; the store commits right after. Raises `Duplicate`."""
         if self.mark is not None:
-            await self._write_mark(self.mark)
+            await write_mark(self.connection, self.mark, self.remembered)
         for scheduled in self.scheduled:
             await self._write_timer(scheduled)
         if self.cancelled:
             await self.execute(queries.CANCEL_TIMERS, [timer.id for timer in self.cancelled])
         if self.outgoing:
             await write_events(self.connection, self.outgoing, await self._ring.slot(self.connection))
-
-    async def _write_mark(self, mark: Mark) -> None:
-        new = await self.fetchval(queries.WRITE_MARK, mark.scope, mark.id, mark.keep, self.remembered)
-        if new is None:
-            remembered = await self.fetchval(queries.RECALL_MARK, mark.scope, mark.id)
-            raise Duplicate(mark.scope, mark.id, remembered)
 
     async def _write_timer(self, scheduled: Scheduled) -> None:
         records = scheduled.records

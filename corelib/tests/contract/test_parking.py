@@ -1,0 +1,261 @@
+"""Parked keys on both stores: kept in order, waited behind, taken up again; nothing is stranded or overtaken."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from corelib.actor import Actor, Route, receive
+from corelib.aws import Aws
+from corelib.clock import SystemClock
+from corelib.dynamo.store import Dynamo
+from corelib.errors import UsageError
+from corelib.handling import handle
+from corelib.ids import uuid7
+from corelib.message import Channel, Envelope, Event, Record
+from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
+from corelib.postgres.store import Postgres
+from corelib.store import Failure, Parked, Store
+from corelib.transaction import Origin, Transaction
+
+CHANNEL = Channel("counted")
+BROKEN = Failure("ValueError: broken", "Traceback ...")
+Open = Callable[[], Awaitable[Store]]
+
+
+class Counted(Event, type="test.counted.v1", channels=(CHANNEL,), key="name"):
+    name: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Counter(Actor):
+    seen: list[int] = field(default_factory=list)
+    failing: set[int] = field(default_factory=set)
+
+    @receive
+    async def counted(self, event: Counted, _: Transaction) -> None:
+        if event.number in self.failing:
+            raise ValueError(f"cannot count {event.number}")
+        self.seen.append(event.number)
+
+
+@pytest_asyncio.fixture(params=["postgres", "dynamodb"])
+async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
+    """Open any number of stores as replicas of one service would."""
+    opened: list[Store] = []
+    name = f"t{uuid4().hex[:10]}"
+    if request.param == "postgres":
+        dsn = request.getfixturevalue("postgres_dsn")
+        build: Callable[[], Store] = lambda: Postgres(dsn, schema=name)  # noqa: E731 -- one of two
+    else:
+        endpoint = request.getfixturevalue("aws_endpoint")
+        build = lambda: Dynamo("shop", Aws(endpoint_url=endpoint, prefix=f"{name}-"))  # noqa: E731 -- one of two
+
+    async def open_one() -> Store:
+        store = build()
+        if not opened:
+            await store.provision()
+        await store.open(Origin("test", SystemClock(), frozenset({Counted})))
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()
+
+
+@pytest_asyncio.fixture
+async def store(replica: Open) -> Store:
+    return await replica()
+
+
+def record(number: int, key: str = "k") -> Record:
+    envelope = Envelope(uuid7(), Counted.type, "test", SystemClock().now(), key)
+    return envelope.record(CHANNEL.name, Counted(name=key, number=number).model_dump_json().encode())
+
+
+def numbers(records: list[Record]) -> list[int]:
+    return [Counted.model_validate_json(each.payload).number for each in records]
+
+
+async def queued(store: Store, key: str = "k", handler: str = "Counter.counted") -> list[int]:
+    return numbers([parked.record for parked in await store.parking.list(handler, key)])
+
+
+async def parked(store: Store, *records: Record, handler: str = "Counter.counted") -> None:
+    for each in records:
+        await store.parking.park(handler, each, BROKEN, attempts=3)
+
+
+async def test_a_parked_record_keeps_all_there_is_to_know(store: Store) -> None:
+    odd = Record(CHANNEL.name, "k", (("ce_id", "1"), ("x", "y"), ("x", "z")), b"\xff\x00")
+    before = SystemClock().now()
+    await parked(store, odd)
+    [found] = await store.parking.list()
+    assert (found.handler, found.record, found.attempts) == ("Counter.counted", odd, 3)
+    assert (found.reason, found.traceback) == ("ValueError: broken", "Traceback ...")
+    assert abs((found.parked - before).total_seconds()) < 60
+    await store.parking.failed(found, Failure("KeyError: 1", "elsewhere"))
+    [again] = await store.parking.list()
+    assert (again.reason, again.traceback, again.attempts) == ("KeyError: 1", "elsewhere", 4)
+
+
+async def test_an_event_is_parked_once_for_a_handler_and_queues_keep_their_order(store: Store) -> None:
+    records = [record(number, f"k-{number % 2}") for number in range(6)]
+    await parked(store, *records, *records)
+    await parked(store, records[0], handler="Other.counted")
+    assert await queued(store, "k-0") == [0, 2, 4]
+    assert await queued(store, "k-1") == [1, 3, 5]
+    assert await store.parking.keys() == {
+        ("Counter.counted", "k-0"),
+        ("Counter.counted", "k-1"),
+        ("Other.counted", "k-0"),
+    }
+    assert {handler: size.records for handler, size in (await store.parking.sizes()).items()} == {
+        "Counter.counted": 6,
+        "Other.counted": 1,
+    }
+
+
+async def test_a_key_is_parked_exactly_as_long_as_its_queue_is_not_empty(store: Store) -> None:
+    assert not await store.parking.append("Counter.counted", record(0))
+    await parked(store, record(1))
+    assert await store.parking.append("Counter.counted", record(2))
+    assert not await store.parking.append("Counter.counted", record(3, "another"))
+    assert not await store.parking.append("Other.counted", record(4))
+    assert await queued(store) == [1, 2]
+    for each in await store.parking.list():
+        await store.parking.remove(each)
+        await store.parking.remove(each)
+    assert await store.parking.keys() == frozenset()
+    assert await store.parking.sizes() == {}
+    assert not await store.parking.append("Counter.counted", record(5))
+
+
+async def test_a_key_with_every_odd_character_is_a_key(store: Store) -> None:
+    for key in ("#", "a#b", "\x00", "ü" * 600, ""):
+        await parked(store, record(1, key))
+        assert await store.parking.append("Counter.counted", record(2, key))
+        assert await queued(store, key) == [1, 2]
+
+
+async def test_a_resumed_key_is_handled_in_order_until_one_fails(store: Store) -> None:
+    actor = Counter(failing={2})
+    await parked(store, *map(record, range(4)))
+    resumed = await resume(store, list(actor.routes()), "Counter.counted", "k")
+    assert (resumed.handled, actor.seen) == (2, [0, 1])
+    assert resumed.failure
+    assert resumed.failure.reason == "ValueError: cannot count 2"
+    assert "in counted" in resumed.failure.traceback
+    assert await queued(store) == [2, 3]
+    assert [each.attempts for each in await store.parking.list()] == [4, 3]
+    actor.failing.clear()
+    assert await resume(store, list(actor.routes()), "Counter.counted", "k") == Resumed(2)
+    assert actor.seen == [0, 1, 2, 3]
+    assert await store.parking.keys() == frozenset()
+
+
+async def test_a_skipped_record_lets_those_behind_it_go_on(store: Store) -> None:
+    actor = Counter(failing={0})
+    await parked(store, record(0), record(1))
+    skipped = await skip(store, "Counter.counted", "k")
+    assert skipped
+    assert numbers([skipped.record]) == [0]
+    assert await resume(store, list(actor.routes()), "Counter.counted", "k") == Resumed(1)
+    assert actor.seen == [1]
+    assert await skip(store, "Counter.counted", "k") is None
+
+
+async def test_a_record_of_a_handler_that_is_gone_can_only_be_skipped(store: Store) -> None:
+    await parked(store, record(0), handler="Gone.counted")
+    with pytest.raises(UsageError, match=r"no handler 'Gone\.counted'"):
+        await resume(store, list(Counter().routes()), "Gone.counted", "k")
+    assert await skip(store, "Gone.counted", "k")
+
+
+async def test_a_record_that_is_no_event_stays_until_it_is_skipped(store: Store) -> None:
+    await parked(store, Record(CHANNEL.name, "k", (), b"\x00nonsense"), handler=MALFORMED)
+    resumed = await resume(store, list(Counter().routes()), MALFORMED, "k")
+    assert resumed.failure
+    assert resumed.failure.reason.startswith("Malformed: ")
+    assert await skip(store, MALFORMED, "k")
+    assert await store.parking.list() == []
+
+
+async def test_resuming_from_everywhere_at_once_handles_each_record_once_and_in_order(replica: Open) -> None:
+    stores = [await replica() for _ in range(3)]
+    actor = Counter()
+    routes = list(actor.routes())
+    await parked(stores[0], *map(record, range(20)))
+    await asyncio.gather(*(resume(store, routes, "Counter.counted", "k") for store in stores))
+    assert _first_times(actor.seen) == list(range(20))
+    assert await stores[0].parking.keys() == frozenset()
+
+
+async def _deliver(store: Store, route: Route, each: Record) -> None:
+    """What a consumer does with a record of a key that it believes parked."""
+    if not await store.parking.append(route.name, each):
+        event = Counted.model_validate_json(each.payload)
+        await handle(store, route, Envelope.of(each), event)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_record_overtakes_those_that_wait_while_a_key_is_resumed(replica: Open, seed: int) -> None:
+    consuming, commanding = await replica(), await replica()
+    chance = random.Random(seed)  # noqa: S311 -- a schedule, not cryptography
+    actor = Counter()
+    [route] = actor.routes()
+
+    async def consume() -> None:
+        for number in range(3, 40):
+            await _deliver(consuming, route, record(number))
+            await asyncio.sleep(chance.random() * 0.004)
+
+    await parked(consuming, *map(record, range(3)))
+    await asyncio.gather(consume(), resume(commanding, [route], "Counter.counted", "k"))
+    await resume(commanding, [route], "Counter.counted", "k")
+    assert _first_times(actor.seen) == list(range(40))
+
+
+async def test_a_record_that_comes_as_the_last_one_leaves_is_seen_by_who_took_that_or_is_sent_on(replica: Open) -> None:
+    consuming, commanding = await replica(), await replica()
+    chance = random.Random(1)  # noqa: S311 -- a schedule, not cryptography
+
+    async def take(last: Parked) -> list[int]:
+        await asyncio.sleep(chance.random() * 0.002)
+        await commanding.parking.remove(last)
+        return await queued(commanding, last.record.key)
+
+    async def race(key: str) -> None:
+        await parked(consuming, record(0, key))
+        [last] = await consuming.parking.list("Counter.counted", key)
+        appended, left = await asyncio.gather(consuming.parking.append("Counter.counted", record(1, key)), take(last))
+        assert left == ([1] if appended else [])
+        assert (("Counter.counted", key) in await commanding.parking.keys()) == appended
+
+    for turn in range(15):
+        await asyncio.gather(*(race(f"k-{turn}-{number}") for number in range(5)))
+
+
+def _first_times(numbers: list[int]) -> list[int]:
+    """Two that race may both run a handler; one of them commits."""
+    return list(dict.fromkeys(numbers))
+
+
+def test_a_failure_is_told_in_a_line_and_its_place_is_kept_short() -> None:
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        raise ValueError("x" * 10_000)
+
+    with pytest.raises(ValueError, match="x") as caught:
+        deep(300)
+    failure = failure_of(caught.value)
+    assert failure.reason.startswith("ValueError: xxx")
+    assert len(failure.reason) <= 500
+    assert len(failure.traceback) <= 8_000
