@@ -86,3 +86,13 @@ output "dkim_records" {
   description = "DNS records that prove the mail domain."
   value       = module.mail.dkim_records
 }
+
+output "analytics" {
+  description = "What the stack on Google Cloud is told as `aws_side`."
+  value = {
+    vpc_id          = module.network.vpc_id
+    vpc_cidr        = var.cidr
+    route_table_id  = module.network.data_route_table_id
+    kafka_bootstrap = module.broker.bootstrap
+  }
+}

@@ -63,9 +63,8 @@ def test_the_plan_of_each_environment_meets_every_policy(plans: dict[str, dict[s
 
 
 @pytest.fixture(scope="module")
-def mutants(provider: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[str], dict[str, Any]]]:
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[str], dict[str, Any]]]:
     """Plans of modules that have lost protections, with the policies that must see it; all by one Terraform."""
-    assert provider.is_dir()
     there = tmp_path_factory.mktemp("mutants")
     rounds = [sorted(CASES)[turn::_ROUNDS] for turn in range(_ROUNDS)]
     stacks = [Workspace(there / str(turn), "aws") for turn in range(_ROUNDS)]

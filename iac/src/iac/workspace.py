@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iac import package, terraform
-from iac.places import ROOM, plugins
+from iac import package, providers, terraform
+from iac.places import ROOM
 
 LOCAL_ACCOUNT = "000000000000"
 
@@ -47,13 +47,13 @@ class Workspace:
         """Copy the stack with its modules, keep its state in the folder, and point it at the endpoint."""
         for part in {self.stack, "modules"}:
             shutil.copytree(ROOM / part, self.folder / part, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-        override = (_EMULATED if self.endpoint else _OFFLINE) + (_LOCAL_STATE if self.stack == "aws" else "")
+        override = (_EMULATED if self.endpoint else _OFFLINE) + (_LOCAL_STATE if self._has_environments else "")
         (self.home / "local_override.tf").write_text(override)
         package.build(self.home / "notify.zip")
 
     def init(self) -> None:
         """Prepare the folder, with the providers of this machine."""
-        self.run(*_init())
+        self.run(*self.preparation())
 
     def plan(self, environment: str, *, out: str = "plan") -> dict[str, Any]:
         """Plan an environment; return the plan's JSON."""
@@ -94,6 +94,10 @@ class Workspace:
         """Run commands in one process; return what each said. Raises `TerraformFailed` for the first that fails."""
         return terraform.run([(self.home, command) for command in commands], self.environment())
 
+    def preparation(self) -> Sequence[str]:
+        """Return the command that prepares the folder."""
+        return ("init", "-input=false", "-no-color", *providers.arguments(self.home))
+
     def planning(self, environment: str, out: str) -> tuple[Sequence[str], Sequence[str]]:
         """Return the commands that plan an environment and show the plan."""
         # Without an endpoint there is nobody to ask what is there.
@@ -102,8 +106,12 @@ class Workspace:
         return plan, ("show", "-json", out)
 
     def _values(self, environment: str) -> list[str]:
-        files = [f"-var-file=environments/{environment}.tfvars"] if self.stack == "aws" else []
+        files = [f"-var-file=environments/{environment}.tfvars"] if self._has_environments else []
         return files + [f"-var={name}={value}" for name, value in self.variables.items()]
+
+    @property
+    def _has_environments(self) -> bool:
+        return (self.home / "environments").is_dir()
 
     def environment(self) -> dict[str, str]:
         """What Terraform is told by variables."""
@@ -114,10 +122,8 @@ class Workspace:
 def plan_all(stacks: Sequence[Workspace], environment: str) -> list[dict[str, Any]]:
     """Prepare stacks that nobody else touches, plan each; return the plans' JSON. One process for all."""
     commands = [
-        (stack.home, command) for stack in stacks for command in (_init(), *stack.planning(environment, "plan"))
+        (stack.home, command)
+        for stack in stacks
+        for command in (stack.preparation(), *stack.planning(environment, "plan"))
     ]
     return [json.loads(shown) for shown in terraform.run(commands, stacks[0].environment())[2::3]]
-
-
-def _init() -> tuple[str, ...]:
-    return ("init", "-input=false", "-no-color", f"-plugin-dir={plugins()}")

@@ -1,0 +1,4 @@
+output "name" {
+  description = "Name of the cluster."
+  value       = google_dataproc_cluster.this.name
+}
