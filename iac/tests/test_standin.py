@@ -96,7 +96,8 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def _resource(text: str, line: int) -> str:
     """Return the name of the resource that a line belongs to."""
     above = text.splitlines()[:line]
-    return re.findall(r'^resource "\w+" "(\w+)"', "\n".join(above), re.MULTILINE)[-1]
+    names: list[str] = re.findall(r'^resource "\w+" "(\w+)"', "\n".join(above), re.MULTILINE)
+    return names[-1]
 
 
 def test_each_mistake_is_refused_and_what_is_right_is_not(refusals: dict[str, str]) -> None:

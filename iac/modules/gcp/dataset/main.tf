@@ -14,6 +14,7 @@ resource "google_bigquery_dataset" "this" {
 }
 
 resource "google_bigquery_table" "this" {
+  #checkov:skip=CKV_GCP_121:it is on unless allow_data_loss takes it off, which checkov does not follow
   for_each = var.tables
 
   project             = var.project

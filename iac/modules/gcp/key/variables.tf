@@ -37,14 +37,3 @@ variable "users" {
     error_message = "users must be service accounts, which end in .gserviceaccount.com: people use what is encrypted, not the key."
   }
 }
-
-variable "rotation_days" {
-  description = "How old a version gets."
-  type        = number
-  default     = 90
-
-  validation {
-    condition     = var.rotation_days >= 1 && var.rotation_days <= 365
-    error_message = "rotation_days must be 1 to 365."
-  }
-}

@@ -52,13 +52,3 @@ run "refuses_users" {
 
   expect_failures = [var.users]
 }
-
-run "refuses_rotation_days" {
-  command = plan
-
-  variables {
-    rotation_days = 0
-  }
-
-  expect_failures = [var.rotation_days]
-}
