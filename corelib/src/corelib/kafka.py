@@ -38,7 +38,7 @@ class Kafka:
     def __init__(
         self, bootstrap: str, *, prefix: str = "", session_seconds: float = 10.0, exactly_once: bool = True
     ) -> None:
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self._exactly_once = exactly_once
         self._prefix = prefix
         self._session_seconds = session_seconds
@@ -47,7 +47,7 @@ class Kafka:
     async def open(self) -> None:
         """Connect the producer. Raises `Unavailable`."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            bootstrap_servers=self.bootstrap,
             enable_idempotence=True,
             acks="all",
             max_batch_size=_BATCH_BYTES,
@@ -77,11 +77,11 @@ class Kafka:
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable(self.name, repr(error)) from error
         if not answered:
-            raise Unavailable(self.name, f"no broker of {self._bootstrap} answers")
+            raise Unavailable(self.name, f"no broker of {self.bootstrap} answers")
 
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing topics; those that exist are left as they are."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         topics = [
             new_topic(
                 self.topic(channel.name),
@@ -106,17 +106,15 @@ class Kafka:
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
         """Return a consumer group's subscription, not yet open."""
         topics = {self.topic(channel.name): channel.name for channel in channels}
-        return KafkaSubscription(
-            self._bootstrap, f"{self._prefix}{group}", topics, session_seconds=self._session_seconds
-        )
+        return KafkaSubscription(self.bootstrap, self.group(group), topics, session_seconds=self._session_seconds)
 
     def log(self, name: str) -> KafkaLog:
         """Return a producer for one outbox that is a log; `name` is unique to it."""
-        return KafkaLog(self._bootstrap, name, prefix=self._prefix, exactly_once=self._exactly_once)
+        return KafkaLog(self.bootstrap, name, prefix=self._prefix, exactly_once=self._exactly_once)
 
     def history(self, channels: Sequence[Channel]) -> History:
         """Return what the topics of these channels still hold."""
-        return KafkaHistory(self._bootstrap, {channel.name: self.topic(channel.name) for channel in channels})
+        return KafkaHistory(self.bootstrap, {channel.name: self.topic(channel.name) for channel in channels})
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
@@ -132,6 +130,10 @@ class Kafka:
         if failures and not any(sent):
             raise Unavailable(self.name, repr(failures[0])) from failures[0]
         return sent
+
+    def group(self, name: str) -> str:
+        """Return the physical name of a consumer group."""
+        return f"{self._prefix}{name}"
 
     def topic(self, channel: str) -> str:
         """Return the physical name of a channel's topic."""

@@ -18,7 +18,7 @@ from corelib.broker import LogBroker, Publisher
 from corelib.clock import Clock
 from corelib.errors import Forgotten, Unavailable, UsageError
 from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
-from corelib.message import Record
+from corelib.message import Envelope, Record
 from corelib.operation import Operation, Operations
 from corelib.service import Service
 from corelib.store import ParkingLot
@@ -131,7 +131,8 @@ class Replay:
         return replace(record, channel=self.plan.target or record.channel, headers=headers)
 
     def _is_forgotten(self, past: Past) -> bool:
-        return past.time < self._clock.now() - self._remembered + _MARGIN
+        # By the event's own time, as consumers judge it: a timer's event is older than its record.
+        return Envelope.of(past.record).time < self._clock.now() - self._remembered + _MARGIN
 
     async def _send(self, records: Sequence[Record]) -> None:
         """Send until all is acknowledged."""

@@ -91,9 +91,10 @@ class Service:
 
     def channels(self) -> list[Channel]:
         """Return every channel that the service publishes to or consumes from."""
-        return sorted(channels_of(self.publishes) | self._consumed(), key=lambda channel: channel.name)
+        return sorted(channels_of(self.publishes) | self.consumed(), key=lambda channel: channel.name)
 
-    def _consumed(self) -> frozenset[Channel]:
+    def consumed(self) -> frozenset[Channel]:
+        """Return every channel that the service's handlers take from."""
         return frozenset(channel for route in self.routes for channel in _taken_from(route.event))
 
     def describe(self) -> dict[str, Any]:
@@ -229,10 +230,10 @@ class Service:
         return Relay(transport, self.store.outbox(transport, channels), broker, wake)
 
     def _consumers(self) -> list[Part]:
-        return [self._consumer(transport) for transport in sorted({channel.transport for channel in self._consumed()})]
+        return [self._consumer(transport) for transport in sorted({channel.transport for channel in self.consumed()})]
 
     def _consumer(self, transport: Transport) -> Consumer:
-        taken = sorted((c for c in self._consumed() if c.transport is transport), key=lambda channel: channel.name)
+        taken = sorted((c for c in self.consumed() if c.transport is transport), key=lambda channel: channel.name)
         broker: Broker = self.brokers[transport]  # type: ignore[assignment]  # checked in _require_brokers
         return Consumer(
             lambda: broker.subscribe(self.name, taken),
@@ -261,7 +262,7 @@ class Service:
         missing = {channel.transport.value for channel in self.channels()} - self.brokers.keys()
         if missing:
             raise TypeError(f"service {self.name} has channels on {', '.join(sorted(missing))}, but no such broker")
-        mute = {c.transport.value for c in self._consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
+        mute = {c.transport.value for c in self.consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
         if mute:
             raise TypeError(f"service {self.name} takes events from {', '.join(sorted(mute))}, which only sends")
 

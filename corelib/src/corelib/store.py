@@ -51,6 +51,18 @@ class Queued:
 
 
 @dataclass(frozen=True)
+class RelayState:
+    """How a relay stands. `holders` have its lease or a share, each with a sign of life that changes as they renew.
+
+    `lag_seconds` is the age of the oldest event that waits; `place` changes as events are delivered.
+    """
+
+    holders: Mapping[str, str]
+    lag_seconds: float
+    place: str
+
+
+@dataclass(frozen=True)
 class Change:
     """A step of a migration: what it brings, and the statement that does it."""
 
@@ -207,6 +219,10 @@ class Store(Protocol):
 
     def outbox(self, relay: str, channels: frozenset[str]) -> OutboxReader:
         """Return a relay's reader over these channels; `relay` names its cursor and lease."""
+        ...
+
+    async def relay_state(self, relay: str, channels: frozenset[str]) -> RelayState:
+        """Return how a relay stands."""
         ...
 
     def history(self, relay: str) -> History:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from corelib.cli import frame
 from corelib.cli.frame import opened
 from corelib.cli.main import main
 from corelib.cli.target import Target
+from corelib.doctor.finding import Finding, Level
 from corelib.service import Service
 
 SERVICE = """
@@ -100,6 +102,26 @@ def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.Capt
     assert "0 events" in capsys.readouterr().out
     assert main(["replay", "--resume", number[1]]) == frame.USAGE
     assert "has ended" in capsys.readouterr().err
+
+
+def test_the_doctor_speaks_to_people_and_machines_and_ends_with_1_when_something_is_wrong(
+    app: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("corelib.cli.doctor._WATCH_SECONDS", 0.0)
+    main(["--app", app, "outbox", "migrate"])
+    fill(app, 1)
+    assert main(["doctor"]) == frame.FINDINGS
+    assert "warning relay kafka: no relay is at work; nothing waits\n  -> Start" in capsys.readouterr().out
+    assert main(["doctor", "--json"]) == frame.FINDINGS
+    found = json.loads(capsys.readouterr().out)
+    assert {"warning", "note"} == {finding["level"] for finding in found}
+    monkeypatch.setattr("corelib.cli.doctor.examine", nothing_found)
+    assert main(["doctor"]) == frame.OK
+    assert "Nothing is wrong" in capsys.readouterr().out
+
+
+async def nothing_found(_: object) -> list[Finding]:
+    return [Finding(Level.NOTE, "the weather", "fine", "")]
 
 
 def test_a_new_era_is_shown_asked_for_begun_and_written_down(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from corelib.cli import frame, outbox, relay, replay
+from corelib.cli import doctor, frame, outbox, relay, replay
 from corelib.cli.target import Target
 
 _HELP = """Look after a service that is built on corelib.
@@ -17,6 +17,8 @@ Exit code 0: all is well. 1: something was found, or failed. 2: the command or a
 """
 _EXAMPLES = """Examples:
 
+`corelib --app svc_product doctor` says what is wrong, and what to do.
+
 `corelib --app svc_product outbox migrate` creates corelib's tables, or brings them up to date.
 
 `corelib --app svc_product relay` runs the relay of svc-product in a process of its own.
@@ -26,6 +28,7 @@ _EXAMPLES = """Examples:
 
 app = frame.application(help=_HELP, epilog=_EXAMPLES)
 app.add_typer(outbox.app, name="outbox")
+app.command("doctor")(doctor.doctor)
 app.command("relay")(relay.relay)
 app.command("replay", help=replay.HELP, epilog=replay.EXAMPLES)(replay.replay)
 

@@ -218,3 +218,10 @@ def _entry(pending: Pending) -> Entry:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def oldest_waiting(client: Client, table: str, channels: frozenset[str]) -> int | None:
+    """Return when the oldest entry that waits for its relay was committed, in microseconds; None where none waits."""
+    places = [out_partition(channel, shard) for channel in sorted(channels) for shard in range(SHARDS)]
+    pages = await asyncio.gather(*(client.call("Query", **due_query(table, place, Limit=1)) for place in places))
+    return min((entry_of(item).committed for page in pages for item in page["Items"]), default=None)

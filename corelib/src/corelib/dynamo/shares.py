@@ -58,6 +58,16 @@ class Roll:
         return Roll(self.version + 1, beats, {shard: holder for shard, holder in self.shards.items() if holder != me})
 
 
+async def roll_of(client: Client, table: str, relay: str) -> Roll:
+    """Return a relay's roll as it is."""
+    key = key_of("lease", relay, sort="lease")
+    item = (await client.call("GetItem", TableName=table, Key=key, ConsistentRead=True)).get("Item", {})
+    if "version" not in item:
+        return Roll()
+    shards = value_of(item["shards"])
+    return Roll(value_of(item["version"]), value_of(item["beats"]), {int(n): shards[n] for n in shards})
+
+
 class Shares:
     """One relay's part. Holding it is the fence: every acknowledgement is preceded by proof that it is still held."""
 
@@ -94,7 +104,7 @@ class Shares:
             if await self._write(after):
                 self._roll = after
                 return
-            self._see(await self._read())
+            self._see(await roll_of(self._client, self._table, self.relay))
             await backoff(attempt)
 
     async def _beat(self, holder: str, change: Callable[[Roll], Roll]) -> frozenset[int]:
@@ -105,7 +115,7 @@ class Shares:
                 kept = self.held & before.of(holder)
                 self._holder, self._renewed, self._roll, self.held = holder, began, after, after.of(holder)
                 return self.held - kept
-            self._see(await self._read())
+            self._see(await roll_of(self._client, self._table, self.relay))
             self.held &= self._roll.of(holder)
             await backoff(attempt)
         raise Unavailable("dynamodb", f"the roll of relay {self.relay} keeps changing")
@@ -122,14 +132,6 @@ class Shares:
             holder: known[holder] if holder in known and known[holder][0] == beat else (beat, now)
             for holder, beat in roll.beats.items()
         }
-
-    async def _read(self) -> Roll:
-        answer = await self._client.call("GetItem", TableName=self._table, Key=self._key, ConsistentRead=True)
-        item = answer.get("Item", {})
-        if "version" not in item:
-            return Roll()
-        shards = value_of(item["shards"])
-        return Roll(value_of(item["version"]), value_of(item["beats"]), {int(n): shards[n] for n in shards})
 
     async def _write(self, roll: Roll) -> bool:
         item: Attribute = {

@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws
+from corelib.aws import Aws, code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.history import DynamoHistory
 from corelib.dynamo.items import value_of
-from corelib.dynamo.layout import Entry, key_of, mark_key
+from corelib.dynamo.layout import Entry, key_of, mark_key, microseconds
 from corelib.dynamo.operations import DynamoOperations
-from corelib.dynamo.outbox import Outbox
+from corelib.dynamo.outbox import Outbox, oldest_waiting
 from corelib.dynamo.parking import Parking
-from corelib.dynamo.shares import LEASE_SECONDS, Shares
+from corelib.dynamo.shares import LEASE_SECONDS, Shares, roll_of
 from corelib.dynamo.streams import StreamTail
 from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
@@ -24,7 +24,7 @@ from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.operation import Operations
 from corelib.part import Part
-from corelib.store import Change, ParkingLot
+from corelib.store import Change, ParkingLot, RelayState
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -100,6 +100,11 @@ class Dynamo(Documents):
             await self._client.call("GetItem", TableName=self._table, Key=key_of("check", sort="check"))
         except ClientError as error:
             raise Unavailable("dynamodb", str(error)) from error
+        except Unavailable as error:
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "ResourceNotFoundException":
+                what = f"table {self._table} does not exist: run `corelib outbox migrate`"
+                raise Unavailable("dynamodb", what) from error
+            raise
 
     @asynccontextmanager
     async def transaction(
@@ -132,6 +137,13 @@ class Dynamo(Documents):
         outbox = Outbox(self._client, self._table, shares, channels, clock, writer=writer)
         self._outboxes.append(outbox)
         return outbox
+
+    async def relay_state(self, relay: str, channels: frozenset[str]) -> RelayState:
+        """Return how a relay stands; the sign of life is the beat of each that has a share."""
+        oldest = await oldest_waiting(self._client, self._table, channels)
+        beats = (await roll_of(self._client, self._table, relay)).beats
+        lag = 0.0 if oldest is None else max(0.0, (microseconds(self._origin.clock.now()) - oldest) / 1_000_000)
+        return RelayState({holder: str(beat) for holder, beat in beats.items()}, lag, str(oldest))
 
     def history(self, relay: str) -> History:  # noqa: ARG002 -- the table knows what is delivered, whoever did it
         """Return what was delivered and has not expired."""

@@ -84,3 +84,27 @@ WITH era AS (UPDATE outbox_ring SET era = $1 RETURNING era)
 UPDATE outbox_cursor SET holder = NULL, lease_until = '-infinity', fence = fence + 1, database = {HERE}
 FROM era, pg_control_system()
 """  # noqa: S608 -- our own names
+
+# -- relay_state -- a lease that was given up has no holder.
+RELAY_STATE = "SELECT holder, lease_until, tick_number, tick_id FROM outbox_cursor WHERE relay = $1"
+
+# -- long_transactions -- any in the cluster that has a number: until it ends, no snapshot is past it.
+LONG_TRANSACTIONS = """
+SELECT pid, usename, datname, application_name, state, extract(epoch FROM now() - xact_start)::float8 AS seconds
+FROM pg_stat_activity
+WHERE xact_start < now() - $1::interval AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+ORDER BY xact_start
+"""
+
+# -- ring_state -- how long ago it turned, and what it holds.
+_SIZE = " + ".join(f"pg_total_relation_size('outbox_{slot}')" for slot in SLOTS)
+RING_STATE = f"""
+SELECT extract(epoch FROM clock_timestamp() - turned)::float8 AS seconds, {_SIZE} AS bytes FROM outbox_ring
+"""  # noqa: S608 -- our own names
+
+# -- database_age --
+DATABASE_AGE = """
+SELECT age(datfrozenxid) AS age, current_setting('autovacuum')::bool AS autovacuum,
+       pg_has_role('pg_read_all_stats', 'MEMBER') AS sees_all
+FROM pg_database WHERE datname = current_database()
+"""

@@ -301,9 +301,10 @@ FROM (SELECT set_config('synchronous_commit', 'off', true)) AS soon
 WHERE relay = $1 AND fence = $2
 """
 
-# -- outbox_lag -- the first row behind the cursor by id, or one of the few late ones.
+# -- outbox_lag -- the first row behind the cursor by id, or one of the few late ones; all wait that no relay ever read.
 _LAG = """
-WITH c AS (SELECT * FROM outbox_cursor WHERE relay = $1)
+WITH known AS (SELECT tick_id, done_floor, done_next, done, tick FROM outbox_cursor WHERE relay = $1),
+c AS (TABLE known UNION ALL SELECT 0, 0, 1, '1:1:', NULL WHERE NOT EXISTS (TABLE known))
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written)), 0)::float8 FROM (
     {oldest}
 ) oldest

@@ -15,7 +15,7 @@ from corelib.message import Record
 from corelib.operation import Operations
 from corelib.outbox_log import AcknowledgedLog, OutboxLog
 from corelib.part import Part
-from corelib.postgres import queries, schema
+from corelib.postgres import operator_queries, queries, schema
 from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
 from corelib.postgres.inbox import Inbox, InboxKeeper, lacks_day, recall_mark
@@ -25,7 +25,7 @@ from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
 from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
-from corelib.store import Change, OutboxReader, ParkingLot
+from corelib.store import Change, OutboxReader, ParkingLot, RelayState
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
 
@@ -51,7 +51,7 @@ class Postgres:
         pool_size: int = 10,
         keep: timedelta = timedelta(days=1),
     ) -> None:
-        self._keep = keep
+        self.keep = keep
         self._dsn = dsn
         self._schema = schema
         self._migrations = migrations
@@ -172,6 +172,15 @@ class Postgres:
         """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
         return OutboxLog(PostgresLogTable(self._relays, relay, channels), relay)
 
+    async def relay_state(self, relay: str, channels: frozenset[str]) -> RelayState:
+        """Return how a relay stands; the sign of life is the time to which its lease was renewed."""
+        lag = await PostgresLogTable(self._pool, relay, channels).lag_seconds()
+        row = await self.fetchrow(operator_queries.RELAY_STATE, relay)
+        if row is None:
+            return RelayState({}, lag, "")
+        holders = {row["holder"]: str(row["lease_until"])} if row["holder"] else {}
+        return RelayState(holders, lag, f"{row['tick_number']}/{row['tick_id']}")
+
     def eras(self, relays: Mapping[str, frozenset[str]]) -> Eras:
         """Return what begins a new era of the outbox after a restore."""
         return Eras(self._pool, relays)
@@ -182,7 +191,7 @@ class Postgres:
 
     def parts(self) -> list[Part]:
         """Return what keeps the store in order, to run beside the relays."""
-        return [RingTurner(self._ring, self._keep), InboxKeeper(self._inbox, self._opened())]
+        return [RingTurner(self._ring, self.keep), InboxKeeper(self._inbox, self._opened())]
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox in one transaction; return how many fired."""

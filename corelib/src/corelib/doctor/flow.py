@@ -1,0 +1,75 @@
+"""Whether events flow: relays that stall, lag or idle, timers that are due, records that are parked. Any store."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from corelib.doctor.finding import Case, Finding, note, problem, span, warning
+
+
+async def relays(case: Case) -> Sequence[Finding]:
+    """Look twice: work that waits and does not move is a stalled relay, no work is an idle one."""
+    return [
+        finding for relay, channels in case.service.relays().items() for finding in await _relay(case, relay, channels)
+    ]
+
+
+async def _relay(case: Case, relay: str, channels: frozenset[str]) -> Sequence[Finding]:
+    store = case.service.store
+    before = await store.relay_state(relay, channels)
+    if not before.lag_seconds and not before.holders:
+        return [warning(f"relay {relay}", "no relay is at work; nothing waits", _START)]
+    await case.watch()
+    after = await store.relay_state(relay, channels)
+    alive = [holder for holder, sign in after.holders.items() if before.holders.get(holder) != sign]
+    dead = sorted(after.holders.keys() - set(alive))
+    return list(_judge(case, relay, after.lag_seconds, alive=alive, dead=dead, moved=before.place != after.place))
+
+
+_START = "Start the service with its relay, or `corelib relay`."
+
+
+def _judge(
+    case: Case, relay: str, lag: float, *, alive: Sequence[str], dead: Sequence[str], moved: bool
+) -> Sequence[Finding]:
+    about = f"relay {relay}"
+    if not alive and dead:
+        held = f"the lease is held by {', '.join(dead)}, which gives no sign of life"
+        waits = f"; the oldest event has waited for {span(lag)}" if lag else ""
+        return [
+            problem(about, held + waits, f"Its lease ends by itself within seconds, if a standby is there. {_START}")
+        ]
+    if not alive:
+        return [problem(about, f"no relay is at work; the oldest event has waited for {span(lag)}", _START)]
+    if lag and not moved:
+        what = f"stalled: the oldest event has waited for {span(lag)}, and nothing moves"
+        return [problem(about, what, "Its log says what it waits for; look at the findings on the broker.")]
+    if lag > case.late.total_seconds():
+        what = f"behind: events move, but the oldest has waited for {span(lag)}"
+        return [warning(about, what, "Wait if a backlog is being worked off; else see docs/operations.md on sizes.")]
+    return [] if lag else [note(about, "idle: everything committed is delivered")]
+
+
+async def parked(case: Case) -> Sequence[Finding]:
+    """Name the handlers that could not handle something, with the first reason of each."""
+    records = await case.service.store.parking.list()
+    by_handler = Counter(record.handler for record in records)
+    found = []
+    for handler, count in sorted(by_handler.items()):
+        keys = {record.record.key for record in records if record.handler == handler}
+        reason = next(record.reason for record in records if record.handler == handler).strip().splitlines()[-1]
+        found.append(
+            problem(
+                f"handler {handler}",
+                f"{count} events of {len(keys)} keys are parked; the first because: {reason}",
+                "See `corelib parked list`; mend the cause, then `corelib parked retry`.",
+            )
+        )
+    return found
+
+
+async def schema(case: Case) -> Sequence[Finding]:
+    """Name what the tables lack."""
+    return [
+        problem("schema", f"missing: {change.summary}", "Run `corelib outbox migrate`.")
+        for change in await case.service.store.migrate(dry_run=True)
+    ]

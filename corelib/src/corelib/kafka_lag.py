@@ -1,0 +1,55 @@
+"""How far a consumer group is behind its topics: in records, and by the age of the oldest that waits."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from corelib.errors import Unavailable
+from corelib.kafka_admin import administering, topics_of
+
+_POLL_MILLISECONDS = 2_000
+
+
+@dataclass(frozen=True)
+class Lag:
+    """What waits in a topic for a group."""
+
+    records: int
+    seconds: float
+
+
+async def lag_of(bootstrap: str, group: str, topics: Collection[str]) -> dict[str, Lag]:
+    """Return a group's lag by topic; of a group that never committed, everything waits. Raises `Unavailable`."""
+    async with administering(bootstrap) as admin:
+        known = await topics_of(admin, topics)
+        committed = await admin.list_consumer_group_offsets(group)
+    partitions = [TopicPartition(name, number) for name, topic in known.items() for number in topic.partitions]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets(partitions)
+        first = await consumer.beginning_offsets(partitions)
+        lags: dict[str, Lag] = dict.fromkeys(known, Lag(0, 0.0))
+        for partition in partitions:
+            offset = committed[partition].offset if partition in committed else -1
+            start = max(offset, first[partition])
+            if start < ends[partition]:
+                before = lags[partition.topic]
+                seconds = await _age(consumer, partition, start)
+                lags[partition.topic] = Lag(before.records + ends[partition] - start, max(before.seconds, seconds))
+    except KafkaError as error:
+        raise Unavailable("kafka", repr(error)) from error
+    finally:
+        await consumer.stop()
+    return lags
+
+
+async def _age(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> float:
+    """Return the age of the first record at or behind an offset; 0.0 where only marks of transactions are left."""
+    consumer.assign([partition])
+    consumer.seek(partition, offset)
+    fetched = await consumer.getmany(partition, timeout_ms=_POLL_MILLISECONDS, max_records=1)
+    return max((time.time() - message.timestamp / 1_000 for message in fetched.get(partition, ())), default=0.0)
