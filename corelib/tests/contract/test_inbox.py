@@ -122,6 +122,12 @@ async def test_of_many_that_use_a_key_at_once_one_does_the_work(store: Store) ->
     assert all(isinstance(outcome, Duplicate | Conflict) for outcome in outcomes if outcome is not None)
 
 
+async def test_a_key_is_written_for_tomorrow_too(postgres: Postgres) -> None:
+    await do(postgres, Mark("http:POST:/orders:me", "key-0"), b"answer")
+    rows = await postgres.pool.fetch("SELECT day - (now() AT TIME ZONE 'UTC')::date, remembered FROM inbox ORDER BY 1")
+    assert [tuple(row) for row in rows] == [(0, b"answer"), (1, None)]
+
+
 async def written_yesterday(connection: asyncpg.Connection, key: Mark) -> None:
     """What a transaction wrote that began just before midnight: its day, and the day after."""
     for day in (TODAY - DAY, TODAY):

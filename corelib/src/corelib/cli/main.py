@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from corelib.cli import doctor, frame, outbox, relay, replay
+from corelib.cli import doctor, frame, outbox, parked, relay, replay
 from corelib.cli.target import Target
 
 _HELP = """Look after a service that is built on corelib.
@@ -21,6 +21,8 @@ _EXAMPLES = """Examples:
 
 `corelib --app svc_product outbox migrate` creates corelib's tables, or brings them up to date.
 
+`corelib --app svc_product parked list` shows what could not be handled, `… parked retry --all` handles it again.
+
 `corelib --app svc_product relay` runs the relay of svc-product in a process of its own.
 
 `corelib --app svc_product replay --since 2h --type souk.stock.reserved.v1` counts what would be sent again.
@@ -29,6 +31,7 @@ _EXAMPLES = """Examples:
 app = frame.application(help=_HELP, epilog=_EXAMPLES)
 app.add_typer(outbox.app, name="outbox")
 app.command("doctor")(doctor.doctor)
+app.add_typer(parked.app, name="parked", help=parked.HELP)
 app.command("relay")(relay.relay)
 app.command("replay", help=replay.HELP, epilog=replay.EXAMPLES)(replay.replay)
 

@@ -1,0 +1,167 @@
+"""`corelib parked`: what could not be handled, and what waits behind it: look at it, handle it again, or skip it."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from corelib.cli import frame
+from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of
+from corelib.errors import UsageError
+from corelib.operation import Operation
+from corelib.parking import resume, skip
+from corelib.service import Service
+from corelib.store import Parked
+
+HELP = """What a handler could not handle, and what waits behind it.
+
+An event that fails for good is parked together with its key: later events of the key wait behind it, in order, and
+other keys flow. `retry` handles what is parked here and now, in order, with the service running or not; when the
+last one is handled the key flows again, and a running service needs not be told.
+"""
+
+app = frame.application(help=HELP)
+
+_Handler = Annotated[str, typer.Argument(metavar="HANDLER", help="As `list` shows it")]
+_Key = Annotated[str, typer.Argument(metavar="KEY", help="As `list` shows it")]
+_SomeHandler = Annotated[str | None, typer.Argument(metavar="[HANDLER]", help="As `list` shows it")]
+_SomeKey = Annotated[str | None, typer.Argument(metavar="[KEY]", help="As `list` shows it")]
+_All = Annotated[bool, typer.Option("--all", help="Every key, or every key of HANDLER")]
+_Reason = Annotated[str, typer.Option(help="Why, for the audit")]
+
+
+@app.command("list")
+def list_(context: typer.Context) -> None:
+    """List the parked keys, with what is wrong with the first record of each.
+
+    Example: `corelib --app svc_product parked list`
+    """
+    parked = run(_parked(service_of(context)))
+    if not parked:
+        console.print("Nothing is parked.")
+        return
+    waiting = Counter((each.handler, each.record.key) for each in parked)
+    first = {(each.handler, each.record.key): each for each in reversed(parked)}
+    table = Table("handler", "key", "records", "since", "reason")
+    for (handler, key), count in waiting.items():
+        poison = first[handler, key]
+        table.add_row(handler, key, str(count), f"{poison.parked:%Y-%m-%d %H:%M:%S}", poison.reason)
+    console.print(table)
+
+
+@app.command()
+def show(context: typer.Context, handler: _Handler, key: _Key) -> None:
+    """Show all that is known of a parked key: each record with its headers, its body, and where it failed.
+
+    Example: `corelib --app svc_product parked show Warehouse.order_placed o-17`
+    """
+    for each in _found(run(_parked(service_of(context), handler, key)), handler, key):
+        facts = {"channel": each.record.channel, "attempts": str(each.attempts), "parked": each.parked.isoformat()}
+        for name, value in {**facts, **dict(each.record.headers)}.items():
+            console.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
+        console.print(_body(each.record.payload), markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{each.reason}\n{each.traceback}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    handler: _SomeHandler = None,
+    key: _SomeKey = None,
+    *,
+    everything: _All = False,
+    reason: _Reason = "",
+    who: Who = "",
+) -> None:
+    """Handle what is parked again, in order; what goes well is no longer parked. Exit code 1 if something failed again.
+
+    Example: `corelib --app svc_product parked retry Warehouse.order_placed o-17`, or `… retry --all`
+    """
+    if everything == (key is not None):
+        raise UsageError("give HANDLER and KEY, or --all")
+    details = {"handler": handler, "key": key, "all": everything}
+    if not run(_retried(service_of(context), _operation("parked retry", details, reason, who))):
+        raise typer.Exit(FINDINGS)
+
+
+@app.command("skip")
+def skip_(context: typer.Context, handler: _Handler, key: _Key, *, reason: _Reason, who: Who = "") -> None:
+    """Give up the first record of a key, then handle those behind it. The record is kept with the audit.
+
+    Example: `corelib --app svc_product parked skip Warehouse.order_placed o-17 --reason "test order"`
+    """
+    details = {"handler": handler, "key": key}
+    if not run(_skipped(service_of(context), _operation("parked skip", details, reason, who))):
+        raise typer.Exit(FINDINGS)
+
+
+async def _parked(service: Service, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+    async with opened(service):
+        return await service.store.parking.list(handler, key)
+
+
+async def _retried(service: Service, operation: Operation) -> bool:
+    handler, key = operation.details["handler"], operation.details["key"]
+    async with _at_work(service, operation):
+        parked = await service.store.parking.list(handler, key)
+        if key is not None:
+            _found(parked, handler, key)
+        # One after the other: who fixes a night's trouble does not want all of it back at once.
+        outcomes = [await _resumed(service, *each) for each in dict.fromkeys((p.handler, p.record.key) for p in parked)]
+    return all(outcomes)
+
+
+async def _skipped(service: Service, operation: Operation) -> bool:
+    handler, key = operation.details["handler"], operation.details["key"]
+    async with _at_work(service, operation):
+        first = _found(await service.store.parking.list(handler, key), handler, key)[0]
+        record = {"headers": first.record.headers, "body": first.record.payload.decode("utf-8", "backslashreplace")}
+        kept = replace(operation, progress={"skipped": record})
+        await service.store.operations.save(kept)
+        await skip(service.store, handler, key)
+        console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
+        return await _resumed(service, handler, key)
+
+
+async def _resumed(service: Service, handler: str, key: str) -> bool:
+    resumed = await resume(service.store, service.routes, handler, key)
+    text = f"{handler} {key}: {resumed.handled} handled"
+    ending = "; failed again: " + resumed.failure.reason if resumed.failure else ", the key flows again"
+    console.print(f"{text}{ending}", markup=False, highlight=False, soft_wrap=True)
+    return resumed.failure is None
+
+
+@asynccontextmanager
+async def _at_work(service: Service, operation: Operation) -> AsyncIterator[None]:
+    """Open all that handlers need, and write down what is done."""
+    async with opened(service), AsyncExitStack() as stack:
+        for resource in service.resources:
+            await resource.open()
+            stack.push_async_callback(resource.close)
+        await service.store.operations.save(operation)
+        yield
+        ended = await service.store.operations.find(operation.id) or operation
+        await service.store.operations.save(replace(ended, ended=datetime.now(UTC)))
+
+
+def _operation(kind: str, details: dict[str, Any], reason: str, who: str) -> Operation:
+    return Operation(kind, who or me(), reason, details, datetime.now(UTC))
+
+
+def _found(parked: Sequence[Parked], handler: str, key: str) -> Sequence[Parked]:
+    if not parked:
+        raise UsageError(f"nothing is parked of {key!r} for {handler}: see `corelib parked list`")
+    return parked
+
+
+def _body(payload: bytes) -> str:
+    try:
+        return orjson.dumps(orjson.loads(payload), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return repr(payload)

@@ -1,0 +1,171 @@
+"""`corelib parked`, given as an operator gives it, on a real store."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from corelib.cli import frame
+from corelib.cli.frame import opened
+from corelib.cli.main import main
+from corelib.cli.target import Target
+from corelib.message import Envelope, Record
+from corelib.operation import Operation
+from corelib.store import Failure
+
+SERVICE = """
+from dataclasses import dataclass
+from pathlib import Path
+
+from corelib.actor import Actor, receive
+from corelib.config import ServiceSettings
+from corelib.kafka import Kafka
+from corelib.message import Channel, Event
+from corelib.postgres.store import Postgres
+from corelib.postgres.transaction import PostgresTransaction
+from corelib.service import Service
+
+
+class Filled(Event, type="test.filled.v1", channels=(Channel("shelves"),), key="shelf"):
+    shelf: str
+    number: int
+
+
+class Lamp:
+    name = "lamp"
+    lit = False
+
+    async def open(self) -> None:
+        self.lit = True
+
+    async def close(self) -> None:
+        self.lit = False
+
+
+@dataclass(frozen=True)
+class Shelves(Actor):
+    lamp: Lamp
+
+    @receive
+    async def filled(self, event: Filled, tx: PostgresTransaction) -> None:
+        if not self.lamp.lit or Path("broken").exists():
+            raise ValueError("the shelf broke")
+        await tx.execute("INSERT INTO filled VALUES ($1)", event.number)
+
+
+def build(settings: ServiceSettings) -> Service:
+    lamp = Lamp()
+    table = "CREATE TABLE IF NOT EXISTS filled (number int)"
+    store = Postgres(settings.postgres_dsn, schema="NAME", migrations=[table])
+    brokers = [Kafka("127.0.0.1:1")]
+    return Service("shelves", settings, store=store, actors=[Shelves(lamp)], brokers=brokers, resources=[lamp])
+"""
+HANDLER = "Shelves.filled"
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> str:
+    name = f"svc_{uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text(SERVICE.replace("NAME", name))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(frame.console, "width", 200)
+    monkeypatch.setenv("CORELIB_APP", name)
+    monkeypatch.setenv("SOUK_POSTGRES_DSN", database)
+    service = Target(name).service()
+    asyncio.run(service.store.provision())
+    return name
+
+
+def record(number: int, shelf: str = "s-1") -> Record:
+    envelope = Envelope(uuid4(), "test.filled.v1", "test", datetime.now(UTC), shelf)
+    return envelope.record("shelves", f'{{"shelf": "{shelf}", "number": {number}}}'.encode())
+
+
+def park(app: str, *records: Record, handler: str = HANDLER) -> None:
+    service = Target(app).service()
+
+    async def work() -> None:
+        async with opened(service):
+            for each in records:
+                await service.store.parking.park(
+                    handler, each, Failure("ValueError: it broke", "at line 1"), attempts=8
+                )
+
+    asyncio.run(work())
+
+
+def left(app: str) -> tuple[list[int], int, Sequence[Operation]]:
+    """Return what was handled, how many are still parked, and the audit."""
+    service = Target(app).service()
+
+    async def work() -> tuple[list[int], int, Sequence[Operation]]:
+        async with opened(service):
+            rows = await service.store.fetch("SELECT number FROM filled")  # type: ignore[attr-defined]  # PostgreSQL's
+            parked = await service.store.parking.list()
+            return [row["number"] for row in rows], len(parked), await service.store.operations.list()
+
+    return asyncio.run(work())
+
+
+def test_what_is_parked_is_listed_by_key_and_shown_whole(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["parked", "list"]) == frame.OK
+    assert "Nothing is parked" in capsys.readouterr().out
+    park(app, record(1), record(2), record(3, "s-2"))
+    assert main(["parked", "list"]) == frame.OK
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if HANDLER in line]
+    assert [line[1:6:2] for line in lines] == [[HANDLER, "s-1", "2"], [HANDLER, "s-2", "1"]]
+    assert main(["parked", "show", HANDLER, "s-1"]) == frame.OK
+    said = capsys.readouterr().out
+    assert "ce_type: test.filled.v1" in said
+    assert '"number": 2' in said
+    assert "attempts: 8" in said
+    assert "ValueError: it broke\nat line 1" in said
+
+
+def test_what_is_not_parked_is_said_so(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["show", HANDLER, "s"], ["retry", HANDLER, "s"], ["skip", HANDLER, "s", "--reason", "x"]):
+        assert main(["--app", app, "parked", *command]) == frame.USAGE
+        assert "nothing is parked of 's'" in capsys.readouterr().err
+    for arguments in (["retry"], ["retry", HANDLER], ["retry", HANDLER, "s", "--all"]):
+        assert main(["parked", *arguments]) == frame.USAGE
+
+
+def test_a_key_is_retried_without_its_service_and_flows_again(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    park(app, record(1), record(2))
+    Path("broken").touch()
+    assert main(["parked", "retry", HANDLER, "s-1"]) == frame.FINDINGS
+    assert "0 handled; failed again: ValueError: the shelf broke" in capsys.readouterr().out
+    Path("broken").unlink()
+    assert main(["parked", "retry", HANDLER, "s-1", "--reason", "mended", "--who", "ann"]) == frame.OK
+    assert "2 handled, the key flows again" in capsys.readouterr().out
+    handled, parked, [audit, _] = left(app)
+    assert (handled, parked) == ([1, 2], 0)
+    assert (audit.kind, audit.who, audit.reason, bool(audit.ended)) == ("parked retry", "ann", "mended", True)
+
+
+def test_everything_is_retried_and_what_fails_is_told(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    park(app, record(1), record(2, "s-2"), Record("shelves", "s-3", record(3).headers, b"{"))
+    assert main(["parked", "retry", "--all"]) == frame.FINDINGS
+    said = capsys.readouterr().out
+    assert f"{HANDLER} s-2: 1 handled" in said
+    assert f"{HANDLER} s-3: 0 handled; failed again: Malformed" in said
+    assert left(app)[:2] == ([1, 2], 1)
+
+
+def test_a_skipped_record_is_kept_with_the_audit_and_those_behind_it_are_handled(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(app, Record("shelves", "s-1", record(0).headers, b"{\xff"), record(1))
+    assert main(["parked", "skip", HANDLER, "s-1"]) == frame.USAGE
+    capsys.readouterr()
+    assert main(["parked", "skip", HANDLER, "s-1", "--reason", "a test"]) == frame.OK
+    assert "1 handled, the key flows again" in capsys.readouterr().out
+    handled, parked, [audit] = left(app)
+    assert (handled, parked) == ([1], 0)
+    assert audit.progress["skipped"]["body"] == "{\\xff"
+    assert ["ce_type", "test.filled.v1"] in audit.progress["skipped"]["headers"]
