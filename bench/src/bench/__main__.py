@@ -13,6 +13,7 @@ from bench.frame import Figure, keep, new_bench
 
 BENCHES = {
     "relay": "bench.relay",
+    "commit": "bench.commit",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""
 

@@ -126,6 +126,8 @@ class Transaction(ABC):
             raise InvalidEvent(f"{kind.__name__} is not declared in Service(publishes=...)")
         if not event.key:
             raise InvalidEvent(f"{kind.__name__}.{kind.key_field} is the event's key and must not be empty")
+        if "\0" in event.key:
+            raise InvalidEvent(f"{kind.__name__}.{kind.key_field} contains the character NUL, which no key may have")
         payload = event.model_dump_json().encode()
         if len(payload) > self.origin.max_event_bytes:
             raise InvalidEvent(f"{kind.__name__} has {len(payload)} bytes; the limit is {self.origin.max_event_bytes}")

@@ -8,6 +8,7 @@ from typing import cast
 import asyncpg
 
 from corelib.errors import Conflict, Unavailable
+from corelib.postgres.connection import Connection
 
 _CONNECT_SECONDS = 5.0
 _ACQUIRE_SECONDS = 5.0
@@ -76,6 +77,7 @@ class Pool:
                 max_size=self._size,
                 timeout=_CONNECT_SECONDS,
                 command_timeout=30,
+                connection_class=Connection,
                 server_settings=self._settings,
             )
 
@@ -97,8 +99,8 @@ class Pool:
         return self._pool
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection for a while. Raises `Conflict` or `Unavailable`."""
         with translated():
             async with self.raw.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                yield cast("asyncpg.Connection", connection)
+                yield cast("Connection", connection)

@@ -121,14 +121,8 @@ CREATE TABLE IF NOT EXISTS schema_version (
 # -- schema_version -- the step that a schema is at, and the oldest release that works with it.
 SCHEMA_VERSION = "SELECT version, works_with FROM schema_version ORDER BY version DESC LIMIT 1"
 
-# -- write_events -- all of a transaction's events in one statement, just before COMMIT; the order of ids is theirs.
-_WRITE_EVENTS = """
-INSERT INTO outbox_{slot} (hash, channel, key, headers, payload)
-SELECT hash, channel, key, headers, payload
-FROM unnest($1::int[], $2::text[], $3::text[], $4::bytea[], $5::bytea[])
-     WITH ORDINALITY AS e (hash, channel, key, headers, payload, n)
-ORDER BY n
-"""
+# -- write_events -- sent with COMMIT in one message, which takes no parameters; the order of ids is the order of rows.
+_WRITE_EVENTS = "INSERT INTO outbox_{slot} (hash, channel, key, headers, payload) VALUES "
 WRITE_EVENTS = {slot: _WRITE_EVENTS.format(slot=slot) for slot in SLOTS}
 
 # -- current_slot --

@@ -143,10 +143,12 @@ class Postgres:
         """Open a unit of work: commits at the end of the block, rolls back on an exception."""
         origin = self._opened()
         try:
-            async with self._pool.connection() as connection, connection.transaction():
-                tx = PostgresTransaction(connection, origin, mark, traceparent, ring=self._ring)
-                yield tx
-                await tx.commit()
+            async with self._pool.connection() as connection:
+                async with connection.transaction():
+                    tx = PostgresTransaction(connection, origin, mark, traceparent, ring=self._ring)
+                    yield tx
+                    await tx.commit()
+                connection.require_sent()
         except asyncpg.UniqueViolationError as error:
             # Two transactions made the same thing: the rerun sees the other's and decides.
             raise Conflict(f"postgres: {error}") from error
@@ -206,7 +208,7 @@ class Postgres:
                 )
             ]
             if records:
-                await write_events(connection, records, await self._ring.slot(connection))
+                await connection.execute(write_events(records, await self._ring.slot(connection)))
         if rows:
             self._announce()
         return len(rows)

@@ -1,5 +1,6 @@
 """A unit of work on PostgreSQL: the connection's statements, and what corelib writes just before COMMIT."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -9,9 +10,13 @@ from aiokafka.partitioner import murmur2
 from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
+from corelib.postgres.connection import Connection
 from corelib.postgres.inbox import write_mark
+from corelib.postgres.literals import binary, text
 from corelib.postgres.ring import Ring
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
+
+_ROWS = 500
 
 
 def headers_of(record: Record) -> str:
@@ -24,7 +29,7 @@ class PostgresTransaction(Transaction):
 
     def __init__(
         self,
-        connection: asyncpg.Connection,
+        connection: Connection,
         origin: Origin,
         mark: Mark | None,
         traceparent: str | None,
@@ -64,7 +69,14 @@ class PostgresTransaction(Transaction):
         if self.cancelled:
             await self.execute(queries.CANCEL_TIMERS, [timer.id for timer in self.cancelled])
         if self.outgoing:
-            await write_events(self.connection, self.outgoing, await self._ring.slot(self.connection))
+            await self._write_events(self.outgoing, await self._ring.slot(self.connection))
+
+    async def _write_events(self, records: list[Record], slot: int) -> None:
+        """Leave the last statement to COMMIT; only a transaction with very many events has others before it."""
+        *first, last = (records[at : at + _ROWS] for at in range(0, len(records), _ROWS))
+        for some in first:
+            await self.execute(write_events(some, slot))
+        self.connection.before_commit(write_events(last, slot))
 
     async def _write_timer(self, scheduled: Scheduled) -> None:
         records = scheduled.records
@@ -79,13 +91,10 @@ class PostgresTransaction(Transaction):
         )
 
 
-async def write_events(connection: asyncpg.Connection, records: list[Record], slot: int) -> None:
-    """Append records to a table of the outbox in one statement."""
-    await connection.execute(
-        queries.WRITE_EVENTS[slot],
-        [murmur2(record.key.encode()) & 0x7FFF_FFFF for record in records],
-        [record.channel for record in records],
-        [record.key for record in records],
-        [pack(record.headers) for record in records],
-        [record.payload for record in records],
+def write_events(records: Sequence[Record], slot: int) -> str:
+    """Return the statement that appends records to a table of the outbox."""
+    return queries.WRITE_EVENTS[slot] + ",".join(
+        f"({murmur2(record.key.encode()) & 0x7FFF_FFFF},{text(record.channel)},{text(record.key)}"
+        f",{binary(pack(record.headers))},{binary(record.payload)})"
+        for record in records
     )

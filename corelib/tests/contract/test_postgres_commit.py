@@ -1,0 +1,146 @@
+"""Events travel to PostgreSQL in one message with COMMIT: as literals, and all or nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from corelib.clock import SystemClock
+from corelib.errors import InvalidEvent
+from corelib.headers import unpack
+from corelib.message import Channel, Event
+from corelib.postgres.literals import binary, text
+from corelib.postgres.store import Postgres
+from corelib.transaction import Origin
+
+SAID = Channel("said")
+TABLE = "CREATE TABLE IF NOT EXISTS state (id text PRIMARY KEY)"
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+
+
+class Said(Event, type="test.said.v1", channels=(SAID,), key="who"):
+    who: str
+    words: str = ""
+
+
+@pytest_asyncio.fixture
+async def store(postgres_dsn: str) -> AsyncIterator[Postgres]:
+    store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}", migrations=(TABLE,), pool_size=1)
+    await store.provision()
+    await store.open(Origin("test", SystemClock(), frozenset({Said})))
+    yield store
+    await store.close()
+
+
+async def say(store: Postgres, who: str, statement: str) -> None:
+    async with store.transaction() as tx:
+        await tx.execute(statement)
+        tx.publish(Said(who=who))
+
+
+async def _fail_after_writing(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        tx.publish(Said(who="ghost"))
+        await tx.commit()
+        raise ZeroDivisionError
+
+
+async def keys(store: Postgres) -> list[str]:
+    return [row["key"] for row in await store.fetch("SELECT key FROM outbox_0 ORDER BY id")]
+
+
+@pytest.fixture(scope="module")
+def asked(postgres_dsn: str) -> Iterator[tuple[asyncio.Runner, list[asyncpg.Connection]]]:
+    """Connections with either setting of what a backslash means in a plain string."""
+    with asyncio.Runner() as runner:
+        connections = [
+            runner.run(asyncpg.connect(postgres_dsn, server_settings={"standard_conforming_strings": setting}))
+            for setting in ("on", "off")
+        ]
+        yield runner, connections
+        for connection in connections:
+            runner.run(connection.close())
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(words=st.text(CHARACTERS), raw=st.binary())
+@example(words="'); DROP TABLE x; --", raw=b"")
+@example(words="\\'; \\", raw=b"\\'\0")
+@example(words="E'\\x00$$ $1 \u2028\U0010ffff", raw=bytes(range(256)))
+def test_literals_mean_what_they_were_made_of(
+    asked: tuple[asyncio.Runner, list[asyncpg.Connection]], words: str, raw: bytes
+) -> None:
+    runner, connections = asked
+    for connection in connections:
+        statement = f"SELECT {text(words)}::text, {binary(raw)}::bytea, 7"
+        row = runner.run(connection.fetchrow(statement))
+        assert row is not None
+        assert tuple(row) == (words, raw, 7)
+
+
+def test_a_string_with_nul_would_end_the_statement_and_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        text("a\0b")
+
+
+async def test_a_key_with_nul_is_refused_when_it_is_published(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        with pytest.raises(InvalidEvent, match="who contains the character NUL"):
+            tx.publish(Said(who="a\0b"))
+
+
+async def test_any_event_is_written_as_it_was_published(store: Postgres) -> None:
+    odd = 'it\'s \\ "$1" %s \n \u00e9\U0001f600'
+    async with store.transaction() as tx:
+        tx.publish(Said(who=odd, words=odd))
+    (row,) = await store.fetch("SELECT key, headers, payload FROM outbox_0")
+    assert row["key"] == odd
+    assert dict(unpack(row["headers"]))["ce_type"] == "test.said.v1"
+    assert Said.model_validate_json(row["payload"]).words == odd
+
+
+async def test_a_transaction_of_very_many_events_keeps_their_order(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        for number in range(1_234):
+            tx.publish(Said(who=str(number)))
+    assert await keys(store) == [str(number) for number in range(1_234)]
+
+
+async def test_state_and_events_are_undone_together_when_the_events_cannot_be_written(store: Postgres) -> None:
+    await store.pool.execute("ALTER TABLE outbox_0 ADD CHECK (key <> 'bad')")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await say(store, "bad", "INSERT INTO state VALUES ('bad')")
+    await say(store, "good", "INSERT INTO state VALUES ('good')")  # on the same connection: the pool has one
+    assert [row["id"] for row in await store.fetch("SELECT id FROM state")] == ["good"]
+    assert await keys(store) == ["good"]
+
+
+async def test_events_are_undone_with_a_state_that_fails_at_commit(store: Postgres) -> None:
+    await store.pool.execute("ALTER TABLE state ADD COLUMN of text REFERENCES state DEFERRABLE INITIALLY DEFERRED")
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await say(store, "child", "INSERT INTO state VALUES ('child', 'nobody')")
+    assert await keys(store) == []
+
+
+async def test_what_a_rolled_back_transaction_published_is_not_sent_by_the_next(store: Postgres) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await _fail_after_writing(store)
+    async with store.transaction() as tx:
+        await tx.execute("INSERT INTO state VALUES ('x')")
+    assert await keys(store) == []
+
+
+async def test_a_handler_may_use_savepoints(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        tx.publish(Said(who="kept"))
+        savepoint = tx.connection.transaction()
+        await savepoint.start()
+        await tx.execute("INSERT INTO state VALUES ('undone')")
+        await savepoint.rollback()
+    assert await keys(store) == ["kept"]
+    assert await store.fetch("SELECT id FROM state") == []
