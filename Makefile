@@ -16,7 +16,7 @@ ifdef KAFKA
 export SOUK_KAFKA_BOOTSTRAP := $(KAFKA)
 endif
 
-.PHONY: help demo demo-crash test test-crash test-iac check up down status logs reset audit bench lock schemas
+.PHONY: help demo demo-crash test test-crash model test-iac check up down status logs reset audit bench lock schemas
 
 help: ## List the targets, a line each
 	@grep -hE '^[a-z-]+%?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test-crash: $(VENV)/.ready ## kill -9, pauses and partitions of everything under
 
 test-iac: $(VENV)/.ready ## Apply all of AWS to a fresh local cloud, plan again, judge, destroy, look for leftovers
 	@$(BIN)/pytest iac/tests_real
+
+model: $(VENV)/.ready ## Check the formal model of outbox, relay and inbox in larger worlds, and each bug put back (TLC)
+	@$(BIN)/pytest -v -s tests/model/test_model.py tests/model/larger.py
 
 check: $(VENV)/.ready ## Lint, strict types, and the rules between rooms
 	$(BIN)/ruff check .

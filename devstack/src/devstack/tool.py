@@ -11,10 +11,11 @@ from devstack.errors import DevstackError
 
 
 class ToolFailed(DevstackError):
-    """Raised when a program ends with a code other than 0."""
+    """Raised when a program ends with a code other than 0; `output` is all it said."""
 
     def __init__(self, command: Sequence[str], code: int, output: str) -> None:
         shown = "\n".join(f"  | {line}" for line in output.splitlines()[-20:])
+        self.output = output
         super().__init__(f"{Path(command[0]).name} ended with code {code}:\n{shown}")
 
 
