@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.frame import Figure, keep, new_bench
 
 BENCHES = {
+    "dynamo": "bench.dynamo",
     "relay": "bench.relay",
     "commit": "bench.commit",
 }

@@ -120,8 +120,11 @@ class Kafka:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
         sent = [False] * len(records)
         by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
+        counts = {channel: await self._partitions(channel) for channel in {record.channel for record in records}}
         for index, record in enumerate(records):
-            by_partition[await self._partition(record)].append(index)
+            # Java's default partitioner, so that every client puts a key on the same partition.
+            partition = (murmur2(record.key.encode()) & 0x7FFF_FFFF) % counts[record.channel]
+            by_partition[self.topic(record.channel), partition].append(index)
         outcomes = await asyncio.gather(
             *(self._send_partition(topic, partition, indexes, records, sent)
               for (topic, partition), indexes in by_partition.items())
@@ -139,14 +142,12 @@ class Kafka:
         """Return the physical name of a channel's topic."""
         return f"{self._prefix}{channel}"
 
-    async def _partition(self, record: Record) -> tuple[str, int]:
-        topic = self.topic(record.channel)
+    async def _partitions(self, channel: str) -> int:
+        topic = self.topic(channel)
         try:
-            partitions = await asyncio.wait_for(self._connected().partitions_for(topic), _DEADLINE_SECONDS)
+            return len(await asyncio.wait_for(self._connected().partitions_for(topic), _DEADLINE_SECONDS))
         except (KafkaError, TimeoutError) as error:
             raise Unavailable(self.name, f"topic {topic}: {error!r}") from error
-        # Java's default partitioner, so that every client puts a key on the same partition.
-        return topic, (murmur2(record.key.encode()) & 0x7FFF_FFFF) % len(partitions)
 
     async def _send_partition(
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool]

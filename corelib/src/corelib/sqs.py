@@ -120,7 +120,10 @@ class Sqs:
         return _merge(await asyncio.gather(*sending, return_exceptions=True))
 
     async def _send_batch(self, url: str, batch: list[_Message]) -> set[int]:
-        left = {str(message.place): _entry(message, fifo=is_fifo(url)) for message in batch}
+        left = {
+            str(message.place): entry_of_batch(str(message.place), message.record, fifo=is_fifo(url))
+            for message in batch
+        }
         stored: set[int] = set()
         async with self._slots:
             for attempt in range(_ATTEMPTS):
@@ -139,12 +142,12 @@ class Sqs:
         return stored
 
 
-def _entry(message: _Message, *, fifo: bool) -> dict[str, Any]:
-    record = message.record
+def entry_of_batch(name: str, record: Record, *, fifo: bool) -> dict[str, Any]:
+    """Return a record as SendMessageBatch takes it; `name` is unique within the batch."""
     # The key comes first: SQS takes ten attributes, and a consumer can do without the last headers.
     headers = [(KEY, record.key), *record.headers][:_MAX_ATTRIBUTES]
     entry: dict[str, Any] = {
-        "Id": str(message.place),
+        "Id": name,
         "MessageBody": record.payload.decode(),
         "MessageAttributes": {name: {"DataType": "String", "StringValue": value} for name, value in headers if value},
     }

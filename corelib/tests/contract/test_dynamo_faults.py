@@ -167,6 +167,18 @@ async def test_a_lost_or_half_done_acknowledgement_is_finished(
     assert await arrived(aws_endpoint, prefix) == {"k": list(range(12))}
 
 
+async def test_an_acknowledgement_that_fails_beside_the_next_send_is_made_good(
+    faulty: FaultyAws, through: tuple[Dynamo, Sqs], aws_endpoint: str, prefix: str
+) -> None:
+    store, sqs = through
+    await publish(store, *range(10))
+    faulty.faults["BatchWriteItem"] = [refusal("InternalServerError", status=500)] * 3
+    small = Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed(), batch=4)
+    async with running(small):
+        await until(lambda: drained(store), 5)  # a sweep would mend it later
+    assert await arrived(aws_endpoint, prefix) == {"k": list(range(10))}
+
+
 async def test_only_the_entries_that_failed_are_sent_again(
     faulty: FaultyAws, through: tuple[Dynamo, Sqs], aws_endpoint: str, prefix: str
 ) -> None:

@@ -57,6 +57,7 @@ class Outbox:
         self._writer = writer
         self._waiting = Waiting()
         self._in_hand: dict[tuple[Stream, int], int] = {}
+        self._writing: asyncio.Task[None] | None = None
         self._cursors: dict[Place, Attribute | None] = {}
         self._sweep_at = 0.0
         self._pause = _SHORTEST_SWEEP
@@ -69,6 +70,7 @@ class Outbox:
 
     async def acquire(self, holder: str) -> bool:
         """Take or renew a share; False while others hold everything."""
+        await self._written()  # a shard may be given up now, and its next relay shall not send what we have sent
         before = self._shares.held
         fresh = await self._shares.acquire(holder, busy=frozenset(self._in_hand.values()))
         held = self._shares.held
@@ -110,12 +112,20 @@ class Outbox:
         return [Pending(entry, entry.record) for entry in entries]
 
     async def acknowledge(self, records: Sequence[Pending]) -> None:
-        """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over."""
+        """Record that these reached their channel. Raises `LeaseLost` if another relay has taken over.
+
+        While more waits, the writing goes on beside the next read and send; the next call raises what it failed of.
+        """
         entries = [_entry(pending) for pending in records]
+        await self._written()
         await self._shares.confirm({entry.shard for entry in entries})
-        await self._mark_sent(entries)
         for entry in entries:
             self._in_hand.pop((entry.stream, entry.sequence), None)
+        for stream, sequence in last_of_streams(entries).items():
+            self._waiting.sent(stream, sequence)
+        self._writing = asyncio.create_task(self._mark_sent(entries))
+        if not self._waiting and not any(self._cursors.values()):
+            await self._written()
 
     async def lag_seconds(self) -> float:
         """Return the age of the oldest record not yet acknowledged, 0.0 when there is none."""
@@ -131,6 +141,12 @@ class Outbox:
         """Give the share up, so that others take over at once."""
         self._in_hand.clear()
         held = self._shares.held
+        try:
+            await self._written()
+        finally:
+            await self._leave(held)
+
+    async def _leave(self, held: frozenset[int]) -> None:
         try:
             await self._shares.release()
         finally:
@@ -157,6 +173,7 @@ class Outbox:
                 elif now - entry.committed > _STALE_MICROSECONDS and self._waiting.was_sent(entry):
                     left_behind.append(entry)
         if left_behind:
+            await self._written()
             await self._mark_sent(left_behind)
         more = any(self._cursors.values())
         # Other replicas' entries arrive and no stream tells: look more often. Nothing found: idle costs little.
@@ -206,8 +223,12 @@ class Outbox:
         expires = self._clock.now() + KEEP
         puts = [{"PutRequest": {"Item": acknowledged_item(entry, expires)}} for entry in entries]
         await self._client.write_all(self._table, puts)
-        for stream, sequence in last_of_streams(entries).items():
-            self._waiting.sent(stream, sequence)
+
+    async def _written(self) -> None:
+        """Wait for the acknowledgement that is being written; raise what it failed of."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
 
 
 def _entry(pending: Pending) -> Entry:
