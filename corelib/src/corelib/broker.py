@@ -46,6 +46,10 @@ class Publisher(Protocol):
         """Raise `Unavailable` unless a record could be sent now."""
         ...
 
+    async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
+        """Return the names of the topics or queues that do not exist. Raises `Unavailable`."""
+        ...
+
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing topics or queues; idempotent; for local machines and tests."""
         ...

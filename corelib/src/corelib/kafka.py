@@ -79,6 +79,14 @@ class Kafka:
         if not answered:
             raise Unavailable(self.name, f"no broker of {self.bootstrap} answers")
 
+    async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
+        """Return the names of the topics that do not exist. Raises `Unavailable`."""
+        try:
+            cluster = await asyncio.wait_for(self._connected().client.fetch_all_metadata(), 2)
+        except (KafkaError, TimeoutError, OSError) as error:
+            raise Unavailable(self.name, repr(error)) from error
+        return [topic for channel in channels if (topic := self.topic(channel.name)) not in cluster.topics()]
+
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing topics; those that exist are left as they are."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
@@ -147,7 +155,8 @@ class Kafka:
         try:
             return len(await asyncio.wait_for(self._connected().partitions_for(topic), _DEADLINE_SECONDS))
         except (KafkaError, TimeoutError) as error:
-            raise Unavailable(self.name, f"topic {topic}: {error!r}") from error
+            what = f"topic {topic} does not exist, or no broker tells of it ({error!r})"
+            raise Unavailable(self.name, what) from error
 
     async def _send_partition(
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool]

@@ -26,6 +26,7 @@ from corelib.kafka_topics import new_topic
 RECEIPTS = "outbox-receipts"
 _BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
 _DEADLINE_SECONDS = 30.0
+_METADATA_SECONDS = 10.0
 _NO_HEADERS = SMALL[0]
 
 # aiokafka rests 20 ms between two transactions while the broker finishes the first; it takes 1.
@@ -104,13 +105,21 @@ class KafkaLog:
 
     async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[Outgoing]) -> None:
         for channel in {row[0] for row in rows} - self._partitions.keys():
-            self._partitions[channel] = len(await producer.partitions_for(f"{self._prefix}{channel}"))
+            self._partitions[channel] = await self._count_partitions(producer, channel)
         partitions = self._partitions
         groups: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
         for row in rows:
             channel = row[0]
             groups[channel, row[2] % partitions[channel]].append(row)
         await asyncio.gather(*(self._send_partition(producer, *place, group) for place, group in groups.items()))
+
+    async def _count_partitions(self, producer: AIOKafkaProducer, channel: str) -> int:
+        topic = f"{self._prefix}{channel}"
+        try:
+            async with asyncio.timeout(_METADATA_SECONDS):
+                return len(await producer.partitions_for(topic))
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable("kafka", f"topic {topic} does not exist, or no broker tells of it ({error!r})") from error
 
     async def _send_partition(
         self, producer: AIOKafkaProducer, channel: str, partition: int, rows: Sequence[Outgoing]

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from corelib.errors import Malformed
 
 E = TypeVar("E", bound="Event")
+KEY_ATTRIBUTE = "ce_partitionkey"
+"""The attribute by which SQS carries the key (CloudEvents' partitioning extension)."""
 
 
 class Transport(StrEnum):

@@ -18,7 +18,7 @@ from corelib.broker import LogBroker, Publisher
 from corelib.clock import Clock
 from corelib.errors import Forgotten, Unavailable, UsageError
 from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
-from corelib.message import Envelope, Record
+from corelib.message import Channel, Envelope, Record, Transport
 from corelib.operation import Operation, Operations
 from corelib.service import Service
 from corelib.store import ParkingLot
@@ -105,6 +105,7 @@ class Replay:
         Raises `Unavailable` when the broker stays away for a minute, and `Forgotten`; the progress is saved then.
         """
         count = operation.progress.get("sent", 0)
+        await self._require_target()
         pace = _Pace(self.plan.rate)
         await self._operations.save(operation)
         async for page in self._history.pages(self.plan.selection, operation.progress.get("place")):
@@ -119,6 +120,12 @@ class Replay:
         operation = replace(operation, progress={**operation.progress, "sent": count}, ended=self._clock.now())
         await self._operations.save(operation)
         return operation
+
+    async def _require_target(self) -> None:
+        if self.plan.target:
+            missing = await self._publisher.missing([Channel(self.plan.target, Transport(self.plan.transport))])
+            if missing:
+                raise UsageError(f"--to {self.plan.target}: {', '.join(missing)} does not exist; nothing was sent")
 
     def _again(self, past: Past, operation: Operation) -> Record:
         if self._is_forgotten(past) and not self.plan.even_forgotten:

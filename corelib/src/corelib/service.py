@@ -248,8 +248,18 @@ class Service:
         return frozenset(filter(None, self.settings.only.split(","))) or frozenset(PARTS)
 
     def _checks(self) -> dict[str, Check]:
-        asked: tuple[Any, ...] = (self.store, *self.brokers.values(), *self.resources)
-        return {one.name: one.check for one in asked if hasattr(one, "check")}
+        asked: tuple[Any, ...] = (self.store, *self.resources)
+        checks = {one.name: one.check for one in asked if hasattr(one, "check")}
+        return checks | {broker.name: self._check_of(name, broker) for name, broker in self.brokers.items()}
+
+    def _check_of(self, transport: str, broker: Publisher) -> Check:
+        async def check() -> None:
+            await broker.check()
+            channels = [channel for channel in self.channels() if channel.transport == transport]
+            if missing := await broker.missing(channels):
+                raise Unavailable(broker.name, f"{', '.join(missing)} does not exist: create it, or run --provision")
+
+        return check
 
     def _info(self) -> dict[str, Any]:
         try:

@@ -16,9 +16,10 @@ from botocore.exceptions import ClientError
 from corelib.aws import Aws, backoff
 from corelib.broker import Subscription
 from corelib.errors import Unavailable
-from corelib.message import Channel, Record, Transport
+from corelib.message import KEY_ATTRIBUTE, Channel, Record, Transport
 from corelib.sqs_queues import BATCH, Queues, is_fifo
-from corelib.sqs_subscription import KEY, SqsSubscription
+from corelib.sqs_subscription import SqsSubscription
+from corelib.transaction import size_of
 
 _BATCH_BYTES = 256 * 1024
 _MAX_ATTRIBUTES = 10
@@ -40,8 +41,7 @@ class _Message:
 
     @property
     def size(self) -> int:
-        attributes = sum(len(name) + len(value) + len("String") for name, value in self.record.headers)
-        return len(self.record.payload) + len(self.record.key) + attributes
+        return size_of(self.record)
 
 
 class Sqs:
@@ -68,6 +68,10 @@ class Sqs:
             await self._queues.call("ListQueues", QueueNamePrefix=self.aws.prefix, MaxResults=1)
         except ClientError as error:
             raise Unavailable("sqs", str(error)) from error
+
+    async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
+        """Return the names of the queues that do not exist. Raises `Unavailable`."""
+        return [name for channel in channels if (name := await self._queues.missing(channel.name))]
 
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing queues, each with its dead-letter queue; idempotent."""
@@ -145,7 +149,7 @@ class Sqs:
 def entry_of_batch(name: str, record: Record, *, fifo: bool) -> dict[str, Any]:
     """Return a record as SendMessageBatch takes it; `name` is unique within the batch."""
     # The key comes first: SQS takes ten attributes, and a consumer can do without the last headers.
-    headers = [(KEY, record.key), *record.headers][:_MAX_ATTRIBUTES]
+    headers = [(KEY_ATTRIBUTE, record.key), *record.headers][:_MAX_ATTRIBUTES]
     entry: dict[str, Any] = {
         "Id": name,
         "MessageBody": record.payload.decode(),

@@ -38,15 +38,22 @@ class Queues:
 
     async def url(self, channel: str) -> str:
         """Return the address of a channel's queue. Raises `Unavailable` where there is none."""
-        if channel not in self._urls:
-            name = f"{self.aws.prefix}{channel}"
-            try:
-                self._urls[channel] = (await self.call("GetQueueUrl", QueueName=name))["QueueUrl"]
-            except ClientError as error:
-                if code_of(error) in _MISSING:
-                    raise Unavailable("sqs", f"queue {name} does not exist") from error
-                raise Unavailable("sqs", f"queue {name}: {error}") from error
+        if name := await self.missing(channel):
+            raise Unavailable("sqs", f"queue {name} does not exist")
         return self._urls[channel]
+
+    async def missing(self, channel: str) -> str | None:
+        """Return the name of a channel's queue if there is no such queue; a queue that was seen once is there."""
+        if channel in self._urls:
+            return None
+        name = f"{self.aws.prefix}{channel}"
+        try:
+            self._urls[channel] = (await self.call("GetQueueUrl", QueueName=name))["QueueUrl"]
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return name
+            raise Unavailable("sqs", f"queue {name}: {error}") from error
+        return None
 
     async def provision(self, channel: str) -> None:
         """Create a channel's queue and its dead-letter queue where they are missing; idempotent."""

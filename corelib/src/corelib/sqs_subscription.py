@@ -16,11 +16,10 @@ from botocore.exceptions import ClientError
 from corelib.aws import backoff
 from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
-from corelib.message import Record
+from corelib.message import KEY_ATTRIBUTE, Record
 from corelib.metrics import REDELIVERED
 from corelib.sqs_queues import BATCH, Queues
 
-KEY = "ce_partitionkey"
 _VISIBLE_SECONDS = 30
 _EXTEND_SECONDS = 10.0
 # Short enough to stop in time: a poll that is cut off may take messages along that nobody gets for a while.
@@ -222,7 +221,7 @@ def _record(channel: str, message: dict[str, Any]) -> Record:
     """Return a message as a record; what is no event of ours is found out by whoever reads its headers."""
     attributes = message.get("MessageAttributes") or {}
     values = {name: str(typed["StringValue"]) for name, typed in attributes.items() if "StringValue" in typed}
-    key = values.pop(KEY, None) or message.get("Attributes", {}).get("MessageGroupId") or message["MessageId"]
+    key = values.pop(KEY_ATTRIBUTE, None) or message.get("Attributes", {}).get("MessageGroupId") or message["MessageId"]
     return Record(channel, key, tuple(values.items()), message["Body"].encode())
 
 

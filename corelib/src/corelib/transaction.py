@@ -1,16 +1,26 @@
 """One unit of work: state, events, timers and the mark that it was done commit together or not at all."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from pydantic_core import PydanticSerializationError
+
 from corelib.clock import Clock
 from corelib.errors import Forgotten, InvalidEvent, Malformed
 from corelib.ids import uuid7
-from corelib.message import Channel, Envelope, Event, Record
+from corelib.message import KEY_ATTRIBUTE, Channel, Envelope, Event, Record, Transport
 
 MAX_EVENT_BYTES = 256 * 1024
+MAX_BYTES = {Transport.SQS: 256 * 1024}
+"""What a channel takes by the rules of its transport, attributes included."""
+MAX_KEY_BYTES = 1_024
+# Below the limit by this much there is nothing to count.
+_ROOMY_BYTES = 8 * 1024
+# What is no character of XML 1.0: SQS takes none of it, PostgreSQL no NUL, UTF-8 no lone surrogate.
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 REMEMBER = timedelta(days=14)
@@ -96,7 +106,8 @@ class Transaction(ABC):
     def publish(self, event: Event) -> UUID:
         """Send an event on each of its channels if, and only if, this transaction commits; return its id.
 
-        Raises `InvalidEvent` for an event the service did not declare, an empty key or an oversized body.
+        Raises `InvalidEvent`, naming field and limit, for an event that no channel could carry to a handler: one that
+        the service did not declare, that does not validate, without a key or channel, or too large.
         """
         envelope, records = self._records(event, self.origin.clock.now())
         self.outgoing.extend(records)
@@ -124,22 +135,32 @@ class Transaction(ABC):
         kind = type(event)
         if kind not in self.origin.publishes:
             raise InvalidEvent(f"{kind.__name__} is not declared in Service(publishes=...)")
-        if not event.key:
-            raise InvalidEvent(f"{kind.__name__}.{kind.key_field} is the event's key and must not be empty")
-        if "\0" in event.key:
-            raise InvalidEvent(f"{kind.__name__}.{kind.key_field} contains the character NUL, which no key may have")
-        payload = event.model_dump_json().encode()
-        if len(payload) > self.origin.max_event_bytes:
-            raise InvalidEvent(f"{kind.__name__} has {len(payload)} bytes; the limit is {self.origin.max_event_bytes}")
+        if not kind.channels:
+            raise InvalidEvent(f"{kind.__name__} has no channel: name one in its class statement")
         envelope = Envelope(
             id=uuid7(),
             type=kind.type,
             source=self.origin.source,
             time=time,
-            key=event.key,
+            key=_key(event),
             traceparent=self.traceparent,
         )
-        return envelope, [envelope.record(channel.name, payload) for channel in kind.channels]
+        payload = _payload(event)
+        return envelope, [
+            self._fitting(kind, channel, envelope.record(channel.name, payload)) for channel in kind.channels
+        ]
+
+    def _fitting(self, kind: type[Event], channel: Channel, record: Record) -> Record:
+        """Return the record. Raises `InvalidEvent` if its channel would not take it: a relay finds out too late."""
+        limit = min(self.origin.max_event_bytes, MAX_BYTES.get(channel.transport, self.origin.max_event_bytes))
+        if len(record.payload) > limit - _ROOMY_BYTES and (size := size_of(record)) > limit:
+            raise InvalidEvent(
+                f"{kind.__name__} has {size} bytes with its attributes; {channel.transport} channel {channel.name}"
+                f" takes {limit}"
+            )
+        if channel.transport is Transport.SQS and _UNFIT.search(record.payload.decode()):
+            raise InvalidEvent(f"{kind.__name__} holds a character that SQS does not take, such as U+FFFF")
+        return record
 
     @abstractmethod
     async def commit(self) -> None:
@@ -149,3 +170,32 @@ class Transaction(ABC):
 def channels_of(events: frozenset[type[Event]]) -> frozenset[Channel]:
     """Return every channel that these events travel on."""
     return frozenset(channel for event in events for channel in event.channels)
+
+
+def size_of(record: Record) -> int:
+    """Return what SQS counts of a record, the strictest of all: body, key, names, values and types of attributes."""
+    attributes = ((KEY_ATTRIBUTE, record.key), *record.headers)
+    return len(record.payload) + sum(len(name) + len(value.encode()) + len("String") for name, value in attributes)
+
+
+def _key(event: Event) -> str:
+    """Return an event's key. Raises `InvalidEvent`, naming the field, for one that no store or broker could keep."""
+    kind = type(event)
+    field = f"{kind.__name__}.{kind.key_field}"
+    if not kind.key_field:
+        raise InvalidEvent(f"{kind.__name__} has no key: name the field in its class statement")
+    if getattr(event, kind.key_field) is None or not event.key:
+        raise InvalidEvent(f"{field} is the event's key and must not be empty")
+    if _UNFIT.search(event.key):
+        raise InvalidEvent(f"{field} is the event's key and must be text without control characters, not {event.key!r}")
+    if (size := len(event.key.encode())) > MAX_KEY_BYTES:
+        raise InvalidEvent(f"{field} is the event's key and has {size} bytes; the limit is {MAX_KEY_BYTES}")
+    return event.key
+
+
+def _payload(event: Event) -> bytes:
+    """Return an event as JSON. Raises `InvalidEvent` for one that was made without validation, and is wrong."""
+    try:
+        return event.model_dump_json(warnings="error").encode()
+    except PydanticSerializationError as error:
+        raise InvalidEvent(f"{type(event).__name__} does not validate: {' '.join(str(error).split())}") from error

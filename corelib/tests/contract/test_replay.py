@@ -70,6 +70,9 @@ class Collector:
         self.refuses = refuses
         self.calls = 0
 
+    async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
+        return [channel.name for channel in channels if channel.name == "nowhere"]
+
     async def send(self, records: Sequence[Record]) -> Sequence[bool]:
         self.calls += 1
         if self.refuses(self.calls):
@@ -224,6 +227,9 @@ async def test_another_topic_is_sent_to(store: Store) -> None:
     collector, what = Collector(), plan().model_copy(update={"target": "elsewhere"})
     await replay(store, what, collector).run(operation(what))
     assert [record.channel for record in collector.records] == ["elsewhere"]
+    lost = plan().model_copy(update={"target": "nowhere"})
+    with pytest.raises(UsageError, match="nowhere does not exist"):
+        await replay(store, lost, collector).run(operation(lost))
 
 
 @pytest_asyncio.fixture

@@ -12,6 +12,7 @@ from corelib.postgres.connection import Connection
 
 _CONNECT_SECONDS = 5.0
 _ACQUIRE_SECONDS = 5.0
+_FULL_SECONDS = 5.0
 
 RERUN = (
     asyncpg.SerializationError,
@@ -67,6 +68,7 @@ class Pool:
         self._least = least
         self._settings = {"search_path": schema, "application_name": f"souk-{schema}", **(settings or {})}
         self._pool: asyncpg.Pool | None = None
+        self._full: tuple[float, Unavailable] | None = None
 
     async def open(self) -> None:
         """Connect. Raises `Unavailable`."""
@@ -101,6 +103,16 @@ class Pool:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection for a while. Raises `Conflict` or `Unavailable`."""
-        with translated():
-            async with self.raw.acquire(timeout=_ACQUIRE_SECONDS) as connection:
-                yield cast("Connection", connection)
+        try:
+            with translated():
+                async with self.raw.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                    yield cast("Connection", connection)
+        except Unavailable as error:
+            if isinstance(error.__cause__, asyncpg.DiskFullError):
+                self._full = (asyncio.get_running_loop().time(), error)
+            raise
+
+    def require_room(self) -> None:
+        """Raise again what a write was refused with a moment ago, for want of room: only a write can tell."""
+        if self._full is not None and asyncio.get_running_loop().time() - self._full[0] < _FULL_SECONDS:
+            raise self._full[1]

@@ -121,6 +121,13 @@ CREATE TABLE IF NOT EXISTS schema_version (
 # -- schema_version -- the step that a schema is at, and the oldest release that works with it.
 SCHEMA_VERSION = "SELECT version, works_with FROM schema_version ORDER BY version DESC LIMIT 1"
 
+# -- lacking_rights -- what a transaction writes to, and this role may not.
+LACKING_RIGHTS = f"""
+SELECT string_agg(name, ', ' ORDER BY name)
+FROM unnest(ARRAY[{", ".join(f"'outbox_{slot}'" for slot in SLOTS)}, 'outbox_cursor', 'inbox', 'timer', 'parked']) name
+WHERE NOT has_table_privilege(name, 'INSERT')
+"""  # noqa: S608 -- our own names
+
 # -- write_events -- sent with COMMIT in one message, which takes no parameters; the order of ids is the order of rows.
 _WRITE_EVENTS = "INSERT INTO outbox_{slot} (hash, channel, key, headers, payload) VALUES "
 WRITE_EVENTS = {slot: _WRITE_EVENTS.format(slot=slot) for slot in SLOTS}

@@ -131,10 +131,15 @@ class Postgres:
                     "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool"
                 )
                 await schema.require(connection, self._schema)
+                lacking = await connection.fetchval(queries.LACKING_RIGHTS)
         except TimeoutError as error:
             raise Unavailable(self.name, f"no answer within {_CHECK_SECONDS:.0f} s") from error
         if read_only:
             raise Unavailable(self.name, "the database is read-only")
+        if lacking:
+            raise Unavailable(self.name, f"the role may not write to {lacking} in schema {self._schema}: grant it that")
+        for pool in (self._pool, self._relays):
+            pool.require_room()
 
     @contextlib.asynccontextmanager
     async def transaction(

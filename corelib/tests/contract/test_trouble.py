@@ -1,0 +1,186 @@
+"""A service whose database or broker is amiss: it says what, loses nothing, is not ready but alive, and goes on."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import aiohttp
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from corelib.config import ServiceSettings
+from corelib.errors import Unavailable
+from corelib.kafka import Kafka
+from corelib.message import Channel, Event, Record
+from corelib.postgres.store import Postgres
+from corelib.service import Service
+from corelib.testing.running import free_port, running
+
+NOTES = Channel("notes", partitions=1)
+
+
+class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
+    name: str
+
+
+@pytest_asyncio.fixture
+async def admin(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(postgres_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest_asyncio.fixture
+async def own_role(admin: asyncpg.Connection, postgres_dsn: str) -> AsyncIterator[tuple[str, str]]:
+    """A database of its own, and the DSN of a role that owns it."""
+    name = f"t{uuid4().hex[:12]}"
+    await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
+    parts = urlsplit(postgres_dsn)
+    yield name, parts._replace(netloc=f"{name}:x@{parts.hostname}:{parts.port}", path=f"/{name}").geturl()
+
+
+def service_on(dsn: str, kafka: Kafka) -> Service:
+    settings = ServiceSettings(port=free_port(), log_format="text")
+    return Service("notes", settings, store=Postgres(dsn, schema="notes"), publishes=[Noted], brokers=[kafka])
+
+
+def broker(bootstrap: str) -> Kafka:
+    return Kafka(bootstrap, prefix=f"t{uuid4().hex[:8]}-")
+
+
+async def publish(service: Service, name: str) -> None:
+    async with service.store.transaction() as tx:
+        tx.publish(Noted(name=name))
+
+
+async def health(url: str) -> tuple[int, dict[str, Any]]:
+    """Return readiness; liveness must never fail."""
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{url}/livez") as alive:
+            assert alive.status == 200
+        async with session.get(f"{url}/readyz") as ready:
+            return ready.status, await ready.json()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.05)
+
+
+async def until_ready(url: str) -> None:
+    async def ready() -> bool:
+        return (await health(url))[0] == 200
+
+    await until(ready)
+
+
+async def until_told(url: str, dependency: str, said: str) -> None:
+    async def told() -> bool:
+        status, body = await health(url)
+        return status == 503 and said in body.get("checks", {}).get(dependency, "")
+
+    await until(told)
+
+
+async def delivered(service: Service) -> None:
+    """Wait until nothing waits for the relay."""
+
+    async def empty() -> bool:
+        return not (await service.store.relay_state("kafka", frozenset({"notes"}))).lag_seconds
+
+    await until(empty)
+
+
+@asynccontextmanager
+async def on_own_role(own_role: tuple[str, str], kafka: Kafka) -> AsyncIterator[tuple[Service, str]]:
+    service = service_on(own_role[1], kafka)
+    await service.provision()
+    async with running(service) as url:
+        await until_ready(url)
+        yield service, url
+
+
+async def test_a_database_that_becomes_read_only(
+    own_role: tuple[str, str], admin: asyncpg.Connection, kafka_bootstrap: str
+) -> None:
+    name, _ = own_role
+    async with on_own_role(own_role, broker(kafka_bootstrap)) as (service, url):
+        await admin.execute(f"ALTER ROLE {name} SET default_transaction_read_only = on")
+        await service.store.pool.expire_connections()  # type: ignore[attr-defined]  # PostgreSQL's
+        with pytest.raises(Unavailable, match="read-only"):
+            await publish(service, "lost?")
+        await until_told(url, "postgres", "read-only")
+        await admin.execute(f"ALTER ROLE {name} RESET default_transaction_read_only")
+        await admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{name}'")
+        await until_ready(url)
+        await publish(service, "again")
+        await delivered(service)
+
+
+async def test_a_role_that_loses_its_rights(own_role: tuple[str, str], kafka_bootstrap: str) -> None:
+    name, dsn = own_role
+    owner = await asyncpg.connect(dsn)
+    async with on_own_role(own_role, broker(kafka_bootstrap)) as (service, url):
+        await owner.execute(f"REVOKE INSERT ON ALL TABLES IN SCHEMA notes FROM {name}")
+        with pytest.raises(Unavailable, match="the role lacks a right"):
+            await publish(service, "lost?")
+        await until_told(url, "postgres", "may not write to inbox, outbox_0")
+        await owner.execute(f"GRANT INSERT ON ALL TABLES IN SCHEMA notes TO {name}")
+        await until_ready(url)
+        await publish(service, "again")
+        await delivered(service)
+    await owner.close()
+
+
+async def test_a_disk_that_is_full(own_role: tuple[str, str], kafka_bootstrap: str) -> None:
+    owner = await asyncpg.connect(own_role[1])
+    # The error that PostgreSQL raises when it cannot extend a file, raised where it would be.
+    await owner.execute(
+        """CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"""
+    )
+    async with on_own_role(own_role, broker(kafka_bootstrap)) as (service, url):
+        await owner.execute(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON notes.outbox_0 FOR EACH ROW EXECUTE FUNCTION full_disk()"
+        )
+        with pytest.raises(Unavailable, match="its disk is full"):
+            await publish(service, "lost?")
+        await until_told(url, "postgres", "its disk is full")
+        await owner.execute("DROP TRIGGER full_disk ON notes.outbox_0")
+        await until_ready(url)
+        await publish(service, "again")
+        await delivered(service)
+    await owner.close()
+
+
+async def test_a_broker_without_the_topic(database: str, kafka_bootstrap: str) -> None:
+    kafka = broker(kafka_bootstrap)
+    service = service_on(database, kafka)
+    await service.store.provision()
+    async with running(service) as url:
+        await until_told(url, "kafka", f"{kafka.topic('notes')} does not exist")
+        await publish(service, "early")
+        await kafka.provision([NOTES])
+        await until_ready(url)
+        await delivered(service)
+        assert not service.health.failed_parts
+
+
+async def test_a_topic_that_is_not_there_is_named_by_whoever_sends(
+    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = broker(kafka_bootstrap)
+    await kafka.open()
+    monkeypatch.setattr("corelib.kafka._DEADLINE_SECONDS", 1.0)
+    assert await kafka.missing([NOTES]) == [kafka.topic("notes")]
+    with pytest.raises(Unavailable, match=f"topic {kafka.topic('notes')} does not exist"):
+        await kafka.send([Record("notes", "k", (), b"{}")])
+    await kafka.close()
