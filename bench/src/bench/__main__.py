@@ -15,6 +15,7 @@ BENCHES = {
     "dynamo": "bench.dynamo",
     "relay": "bench.relay",
     "commit": "bench.commit",
+    "latency": "bench.latency",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""
 

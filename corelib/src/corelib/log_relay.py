@@ -36,6 +36,7 @@ class LogRelay:
         self._renewed = 0.0
         self._measured = 0.0
         self._limit = _FEWEST
+        self._behind = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
@@ -87,14 +88,21 @@ class LogRelay:
                 chunk = await self._next()
                 continue
             poll = _SHORTEST_POLL
-            ahead = asyncio.create_task(self._next())
-            try:
-                await self._deliver(chunk)
-            except BaseException:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
-                raise
-            chunk = await ahead
+            chunk = await self._deliver_and_read(chunk)
+
+    async def _deliver_and_read(self, chunk: Chunk) -> Chunk | None:
+        """Read ahead while the broker works, but only while behind: else what is committed meanwhile would wait."""
+        if not self._behind:
+            await self._deliver(chunk)
+            return await self._next()
+        ahead = asyncio.create_task(self._next())
+        try:
+            await self._deliver(chunk)
+        except BaseException:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+            raise
+        return await ahead
 
     async def _deliver(self, chunk: Chunk) -> None:
         await self._sink.send(chunk.rows, chunk.receipt)
@@ -104,9 +112,10 @@ class LogRelay:
 
     async def _next(self) -> Chunk | None:
         chunk = await self._source.read(self._limit)
+        self._behind = chunk is not None and len(chunk.rows) == self._limit
         if chunk is None:
             self._limit = _FEWEST
-        elif len(chunk.rows) == self._limit:
+        elif self._behind:
             size = sum(len(row[4]) + len(row[3]) for row in chunk.rows) / len(chunk.rows)
             self._limit = max(1, min(_MOST, 4 * self._limit, int(_CHUNK_BYTES / max(size, 1))))
         return chunk

@@ -22,6 +22,7 @@ class PostgresLogTable:
         self._pool = pool
         self._relay = relay
         self._channels = sorted(channels)
+        self._finished: tuple[int, int] | None = None  # the number of a tick, and its last row
 
     async def take(self, holder: str, lease: timedelta) -> Term | None:
         """Take or renew the lease; None while another relay holds it."""
@@ -39,7 +40,8 @@ class PostgresLogTable:
     async def read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
         """Return rows of the open tick behind `position.id`, or when there are none left those of the next."""
         async with self._pool.connection() as connection:
-            if position.tick is not None and (rows := await self._rows(connection, position, limit)):
+            known_empty = position.tick is None or (position.number, position.id) == self._finished
+            if not known_empty and (rows := await self._rows(connection, position, limit)):
                 return position, rows
             position = position.following(await _tick(connection))
             rows = await self._rows(connection, position, limit)
@@ -88,6 +90,9 @@ class PostgresLogTable:
             late = await connection.fetch(queries.READ_LATE, *since, position.id, tick, self._channels, limit)
             if late:
                 rows = sorted(rows + late, key=itemgetter(_ID))[:limit]
+        if len(rows) < limit:
+            # What a tick sees is settled: nothing can be behind its last row.
+            self._finished = (position.number, rows[-1][_ID] if rows else position.id)
         return cast("Sequence[Outgoing]", rows)
 
 
