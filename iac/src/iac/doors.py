@@ -27,10 +27,19 @@ def _rules(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         resource["type"] == "aws_security_group_rule" and values.get("type") == "ingress"
     ):
         yield values
+    elif resource["type"] == "google_compute_firewall":
+        yield from _google(values)
     elif resource["type"] in ("aws_security_group", "aws_default_security_group"):
         inline = values.get("ingress")
         rules = inline if isinstance(inline, list) else [inline]
         yield from (rule for rule in rules if isinstance(rule, Mapping))
+
+
+def _google(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    # Without a source, Google lets everybody in.
+    named = values.get("source_tags") or values.get("source_service_accounts")
+    if values.get("direction") == "INGRESS" and values.get("allow"):
+        yield {"cidr_blocks": values.get("source_ranges") or ([] if named else ["0.0.0.0/0"])}
 
 
 def _source(rule: Mapping[str, Any]) -> str:

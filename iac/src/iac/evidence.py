@@ -7,7 +7,7 @@ in an applied state. So, before it judges:
   there, but equals nothing; where the configuration leaves it to AWS, it is not there;
 - blocks that can occur once are written without their list;
 - what stands in resources of its own (a bucket's policy, a queue's alarm) is written onto the resource it belongs to;
-- rights and open doors become resources of their own: `iam_statement`, `network_door`, one for each;
+- rights and open doors become resources of their own: `iam_statement`, `google_grant`, `network_door`, one for each;
 - what must exist at all is counted in one resource, `platform`.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from iac import doors, facts, rights
+from iac import doors, facts, google, rights
 from iac.facts import Resource
 
 UNKNOWN = "(known after apply)"
@@ -60,7 +60,7 @@ def resources(evidence: Mapping[str, Any]) -> list[Resource]:
 
 def document(plain: Sequence[Resource]) -> dict[str, Any]:
     """Return resources as evidence: each with what others say about it, and what is made of them."""
-    made = [*rights.statements(plain), *doors.doors(plain), facts.platform(plain)]
+    made = [*rights.statements(plain), *google.grants(plain), *doors.doors(plain), facts.platform(plain)]
     told = [facts.joined(resource, plain) for resource in plain]
     return {**_FORMAT, "values": {"root_module": {"resources": [*told, *made]}}}
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from iac import rights
+from iac import google, rights
 
 Resource = dict[str, Any]
 
@@ -21,6 +21,10 @@ def joined(resource: Resource, everything: Sequence[Resource]) -> Resource:
         values["tagged"] = _tagged(values["tags_all"])
         if resource["type"] in _OF_AN_ENVIRONMENT:
             values["environment"] = _part(values, "tags_all", "environment")
+    if "terraform_labels" in values:
+        values["tagged"] = _tagged(values["terraform_labels"])
+    if resource["type"] in google.TOLD:
+        values |= google.TOLD[resource["type"]](values)
     tell = _TOLD.get(resource["type"])
     return {**resource, "values": {**values, **(tell(values, everything) if tell else {})}}
 
@@ -35,10 +39,11 @@ def platform(everything: Sequence[Resource]) -> Resource:
     addons = [values["addon_name"] for values in _of("aws_eks_addon", everything)]
     values = {
         "pod_metrics": "measured" if "metrics-server" in addons else "missing",
-        "budgets": _count(everything, "aws_budgets_budget"),
+        "budgets": _count(everything, "aws_budgets_budget", "google_billing_budget"),
         "flow_logs": _count(everything, "aws_flow_log"),
-        "static_keys": _count(everything, "aws_iam_access_key", "aws_iam_user"),
+        "static_keys": _count(everything, "aws_iam_access_key", "aws_iam_user", "google_service_account_key"),
         "alarm_receivers": _count(everything, "aws_sns_topic_subscription"),
+        **google.platform(everything),
     }
     return {"address": "platform.this", "mode": "managed", "type": "platform", "name": "this", "values": values}
 

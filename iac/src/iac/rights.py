@@ -101,6 +101,7 @@ def _rights(statement: Mapping[str, Any]) -> dict[str, Any]:
         "keys": _keys(resources, conditions),
         "bound": _bound(actions, conditions),
         "audience": _audience(statement),
+        "google": _google(statement),
         **_grants(statement),
     }
 
@@ -144,3 +145,12 @@ def _audience(statement: Mapping[str, Any]) -> str:
         return "anyone on github"
     subjects = equal.get("token.actions.githubusercontent.com:sub")
     return ", ".join(map(str, listed(subjects))) if subjects else "anyone on github"
+
+
+def _google(statement: Mapping[str, Any]) -> str:
+    """Tell which account of Google's a trust takes; Google signs for millions."""
+    if "accounts.google.com" not in json.dumps(statement.get("Principal", {})):
+        return "not google"
+    equal = statement.get("Condition", {}).get("StringEquals", {})
+    accounts = listed(equal.get("accounts.google.com:sub", []))
+    return f"account {accounts[0]}" if len(accounts) == 1 and equal.get("accounts.google.com:oaud") else "anyone"

@@ -28,7 +28,9 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 def mirror(provider: str) -> Path:
     """Return a folder for `terraform init -plugin-dir=` with the stand-in of one provider."""
-    used = sorted({found for file in ROOM.rglob("*.tf") for found in _USED.findall(file.read_text())})
+    # In the mutations of the policies' cases as well, which are written in TOML.
+    files = [*ROOM.rglob("*.tf"), *(ROOM / "policies").rglob("*.toml")]
+    used = sorted({found for file in files for found in _USED.findall(file.read_text())})
     catalogue, python = _catalogue(), tool("standin") / "python"
     code = (_HERE / "provider.py").read_bytes()
     key = _key(str(catalogue).encode(), str(python).encode(), code, json.dumps(used).encode())
