@@ -116,6 +116,11 @@ class Broker(Publisher, Protocol):
 class LogSink(Protocol):
     """Where an outbox's log goes: rows, and the receipt of their position in the same transaction of the broker."""
 
+    @property
+    def keeps_receipts(self) -> bool:
+        """Whether receipts are kept; not so in plain mode."""
+        ...
+
     async def begin(self) -> bytes | None:
         """Connect, shut out whoever sent under this name before, return the receipt of its last transaction.
 

@@ -46,6 +46,11 @@ class KafkaLog:
         self._producer: AIOKafkaProducer | None = None
         self._partitions: dict[str, int] = {}
 
+    @property
+    def keeps_receipts(self) -> bool:
+        """Whether the position goes along with the rows."""
+        return self._exactly_once
+
     async def begin(self) -> bytes | None:
         """Connect, shut out whoever sent under this name before, return the receipt of its last transaction.
 

@@ -106,7 +106,10 @@ class LogRelay:
 
     async def _deliver(self, chunk: Chunk) -> None:
         await self._sink.send(chunk.rows, chunk.receipt)
-        await self._source.commit(chunk.after)
+        if self._sink.keeps_receipts:
+            await self._source.passed(chunk.after)
+        else:
+            await self._source.commit(chunk.after)
         for channel, count in Counter(row[0] for row in chunk.rows).items():
             RELAYED.labels("kafka", channel).inc(count)
 

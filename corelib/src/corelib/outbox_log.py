@@ -29,6 +29,7 @@ _CHANGED = (
 )
 _LEASE = timedelta(seconds=10)
 _KEEP_UP_SECONDS = 5.0
+_MOVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class OutboxLog:
         self._committed: Position | None = None
         self._read: Position | None = None
         self._taken: Position | None = None
-        self._keep_up_at = 0.0
+        self._behind = False
+        self._moved = -_KEEP_UP_SECONDS
 
     async def acquire(self, holder: str) -> bool:
         """Take or renew the lease; False while another relay holds it. Raises `EraChanged` in a restored database."""
@@ -148,6 +150,7 @@ class OutboxLog:
         _require_same_era(self._relay, term, database, now)
         self._fence, self._database = term.fence, database
         self._committed = self._read = self._taken = term.position
+        self._behind = False
         return True
 
     async def recover(self, receipt: bytes) -> None:
@@ -181,7 +184,7 @@ class OutboxLog:
         """Idle, move the cursor now and then: what it does not cover keeps the ring from turning."""
         # A read ahead finds nothing while rows taken before it are still on their way: they are not delivered.
         delivered = self._taken is None or not self._taken.ahead_of(self._position)
-        if delivered and asyncio.get_running_loop().time() >= self._keep_up_at:
+        if delivered and self._since_moved() >= (_MOVE_SECONDS if self._behind else _KEEP_UP_SECONDS):
             await self.commit(position)
 
     async def commit(self, position: Position) -> None:
@@ -189,8 +192,22 @@ class OutboxLog:
         if not await self._table.move(self._fence, position):
             self._fence = None
             raise LeaseLost(f"the relay {self._relay} was taken over")
-        self._committed = position
-        self._keep_up_at = asyncio.get_running_loop().time() + _KEEP_UP_SECONDS
+        self._committed, self._behind = position, False
+        self._moved = asyncio.get_running_loop().time()
+
+    async def passed(self, position: Position) -> None:
+        """Record the same where the broker keeps the position too: the database is told of it once a second.
+
+        A cursor that moved with each chunk would leave a row version each time, and while a long transaction is open in
+        the same database none of them can go: each move would have to step over all before it.
+        """
+        if self._since_moved() >= _MOVE_SECONDS:
+            await self.commit(position)
+        else:
+            self._committed, self._behind = position, True
+
+    def _since_moved(self) -> float:
+        return asyncio.get_running_loop().time() - self._moved
 
     def rewind(self) -> None:
         """Read again from the last position committed."""
@@ -198,6 +215,8 @@ class OutboxLog:
 
     async def lag_seconds(self) -> float:
         """Return the age of the oldest row not yet delivered, 0.0 when there is none."""
+        if self._behind:
+            await self.commit(self._position)
         return await self._table.lag_seconds()
 
     async def release(self) -> None:
@@ -205,6 +224,8 @@ class OutboxLog:
         # Forgotten first: if the database cannot be told, the same lease is taken again, and read from its position.
         fence, self._fence = self._fence, None
         if fence is not None:
+            if self._behind:
+                await self._table.move(fence, self._position)
             await self._table.give_up(fence)
 
     @property

@@ -122,6 +122,10 @@ class LogSource(Protocol):
         """Record that everything up to a position is delivered. Raises `LeaseLost` if another relay took over."""
         ...
 
+    async def passed(self, position: Any) -> None:
+        """Do as `commit` does, now or soon, for a position that the broker keeps too: see `LogSink.keeps_receipts`."""
+        ...
+
     async def lag_seconds(self) -> float:
         """Return the age of the oldest row not yet delivered, 0.0 when there is none."""
         ...

@@ -254,6 +254,31 @@ async def test_a_paused_relay_moves_no_cursor_when_it_wakes(store: Postgres) -> 
     assert await following(successor) == []
 
 
+class _Counted(PostgresLogTable):
+    moves = 0
+
+    async def move(self, fence: int | None, position: Any) -> bool:
+        self.moves += 1
+        return await super().move(fence, position)
+
+
+async def test_where_the_broker_keeps_the_position_the_cursor_follows_later_and_is_right_in_the_end(
+    store: Postgres,
+) -> None:
+    await note(store, *range(30))
+    table = _Counted(store._pool, "kafka", CHANNELS)
+    log = OutboxLog(table, "kafka")
+    assert await log.acquire("me")
+    for _ in range(20):
+        chunk = await log.read(1)
+        assert chunk
+        await log.passed(chunk.after)
+    assert table.moves < 20
+    assert await log.lag_seconds() > 0
+    await log.release()
+    assert await following(await leased(store, "other")) == list(range(20, 30))
+
+
 class _DatabaseGoneAtTheEnd(PostgresLogTable):
     async def give_up(self, fence: int) -> None:
         raise Unavailable("postgres", f"gone before the lease {fence} could be given up")

@@ -193,11 +193,14 @@ LOCK_RING = "SELECT slot FROM outbox_ring WHERE turned < clock_timestamp() - $1:
 LOCK_SLOT = {slot: f"LOCK TABLE outbox_{slot} IN ACCESS EXCLUSIVE MODE NOWAIT" for slot in SLOTS}
 
 # -- slot_is_needed -- whether a row is too young to go, or a relay, perhaps one yet to come, may still have to read it.
+# A transaction that stays open for hours is no reason: what it has not written here is not here.
 _SLOT_IS_NEEDED = """
 SELECT EXISTS (SELECT 1 FROM outbox_{slot} WHERE id = (SELECT max(id) FROM outbox_{slot})
                AND written > clock_timestamp() - $1::interval)
     OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c
-               WHERE xid >= pg_snapshot_xmin(c.done))
+               WHERE xid >= pg_snapshot_xmax(c.done))
+    OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c, pg_snapshot_xip(c.done) under_way
+               WHERE xid = under_way)
     OR (EXISTS (SELECT 1 FROM outbox_{slot}) AND NOT EXISTS (SELECT 1 FROM outbox_cursor))
 """
 SLOT_IS_NEEDED = {slot: _SLOT_IS_NEEDED.format(slot=slot) for slot in SLOTS}
