@@ -203,6 +203,12 @@ MoveCursor(r) ==
        ELSE Fall(r) /\ UNCHANGED cursor
     /\ UNCHANGED <<database, lease, broker, inbox, budget>>
 
+(* The broker keeps the position: the cursor in the database may follow later. *)
+Pass(r) ==
+    /\ relay[r].state = "sent" /\ Receipts
+    /\ Step(r, [relay[r] EXCEPT !.state = "ready", !.position = After(relay[r].position, Row(r)), !.taken = {}])
+    /\ UNCHANGED <<database, cursor, lease, broker, inbox, budget>>
+
 -----------------------------------------------------------------------------
 (* Consumers: any number may believe that they own the partition.            *)
 
@@ -260,7 +266,7 @@ KillDatabase ==
 -----------------------------------------------------------------------------
 
 Relaying(r) == \/ Take(r) \/ StartProducer(r) \/ Recover(r) \/ OpenTick(r) \/ TakeSnapshot(r) \/ TakeNext(r)
-               \/ Read(r) \/ Send(r) \/ MoveCursor(r)
+               \/ Read(r) \/ Send(r) \/ MoveCursor(r) \/ Pass(r)
 Consuming(c) == Fetch(c) \/ Handle(c) \/ Mark(c) \/ CommitOffset(c)
 Writing == \E x \in Xids: Write(x) \/ Commit(x) \/ RollBack(x)
 
