@@ -94,7 +94,7 @@ class Drains:
             await publisher.provision([channel])
             await publisher.open()
             outbox = store.outbox(channel.transport, frozenset({channel.name}))
-            relay = Relay(channel.transport, outbox, publisher, store.committed())
+            relay = Relay(channel.transport, outbox, publisher, store.committed(), store.parking)
             relayed, stop = RELAYED.labels(channel.transport, channel.name), asyncio.Event()
             goal, calls, began = _value(relayed) + self.events, _calls(), time.perf_counter()
             running = asyncio.create_task(relay.run(stop))

@@ -16,6 +16,17 @@ class Delivery:
     position: object
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a broker will never take a record as it is, whoever tries again; false, as it was not sent."""
+
+    reason: str
+
+    def __bool__(self) -> bool:
+        """Count as not sent."""
+        return False
+
+
 class Outgoing(NamedTuple):
     """A record as an outbox's rows hold it; a row of a database driver with these columns first will do as well.
 
@@ -54,8 +65,8 @@ class Publisher(Protocol):
         """Create missing topics or queues; idempotent; for local machines and tests."""
         ...
 
-    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
-        """Send all; return for each whether the broker acknowledged it durably.
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        """Send all; return for each whether the broker acknowledged it durably, or that it never will.
 
         A record behind a failed one of the same channel and key is never acknowledged. Raises `Unavailable` when
         nothing could be sent.

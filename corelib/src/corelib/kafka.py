@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 from aiokafka.partitioner import murmur2
 
-from corelib.broker import Subscription
+from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka_history import KafkaHistory
@@ -124,9 +124,9 @@ class Kafka:
         """Return what the topics of these channels still hold."""
         return KafkaHistory(self.bootstrap, {channel.name: self.topic(channel.name) for channel in channels})
 
-    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
-        sent = [False] * len(records)
+        sent: list[bool | Refused] = [False] * len(records)
         by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
         counts = {channel: await self._partitions(channel) for channel in {record.channel for record in records}}
         for index, record in enumerate(records):
@@ -159,7 +159,7 @@ class Kafka:
             raise Unavailable(self.name, what) from error
 
     async def _send_partition(
-        self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool]
+        self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool | Refused]
     ) -> Exception | None:
         producer = self._connected()
         start = 0
@@ -178,13 +178,14 @@ class Kafka:
                     taken += 1
                 batch.close()
                 if not taken:
-                    raise ValueError(f"a record for {topic} exceeds {_BATCH_BYTES} bytes")  # noqa: TRY301 -- as a failed send
+                    sent[indexes[start]] = Refused(f"the record exceeds {_BATCH_BYTES} bytes")
+                    return None
                 future = await producer.send_batch(batch, topic, partition=partition)
                 await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
                 for index in islice(indexes, start, start + taken):
                     sent[index] = True
                 start += taken
-        except (KafkaError, TimeoutError, ValueError) as error:
+        except (KafkaError, TimeoutError) as error:
             log.warning("kafka refused a batch", topic=topic, partition=partition, reason=repr(error))
             return error
         return None

@@ -17,6 +17,8 @@ from corelib.store import Failure, Parked, Store
 
 MALFORMED = "(malformed)"
 """The handler that records are parked for which are no event, so that nobody can tell whose they are."""
+RELAY = "relay-"
+"""How the names begin that a relay parks under what its broker will never take."""
 _LONGEST_REASON = 500
 _LONGEST_TRACEBACK = 8_000
 _FRAMES = 8
@@ -69,6 +71,8 @@ async def skip(store: Store, handler: str, key: str) -> Parked | None:
 def _routes_of(parked: Parked, routes: Sequence[Route]) -> Sequence[Route]:
     if parked.handler == MALFORMED:
         return routes
+    if parked.handler.startswith(RELAY):
+        raise UsageError("a relay sends what it has parked by itself, each minute: mend the broker, or skip the record")
     found = [route for route in routes if route.name == parked.handler]
     if not found:
         raise UsageError(f"there is no handler {parked.handler!r} any more: its records can only be skipped")

@@ -1,7 +1,8 @@
 """Carries committed records from one outbox to one broker: in order per key, at least once, by one relay at a time.
 
 A crash between send and acknowledge sends again; consumers' marks make that harmless. Broker trouble spends no
-attempts: the relay waits and tries again for as long as it takes.
+attempts: the relay waits and tries again for as long as it takes. A record that the broker will never take is parked
+with its key, so that other keys flow; what is parked is tried again each minute, in order.
 """
 
 import asyncio
@@ -12,13 +13,16 @@ from uuid import uuid4
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from corelib.broker import Publisher
+from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
-from corelib.metrics import OUTBOX_LAG, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
-from corelib.store import OutboxReader, Pending, Wake
+from corelib.message import Record
+from corelib.metrics import OUTBOX_LAG, PARKED, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.parking import RELAY
+from corelib.store import Failure, OutboxReader, ParkingLot, Pending, Wake
 
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
+_RETRY_SECONDS = 60.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 
 log = structlog.get_logger(__name__)
@@ -33,17 +37,23 @@ class Relay:
         reader: OutboxReader,
         publisher: Publisher,
         wake: Wake,
+        parking: ParkingLot,
         *,
         holder: str | None = None,
         batch: int = 2_000,
+        retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
-        self.name = f"relay-{name}"
+        self.name = f"{RELAY}{name}"
         self._relay = name
         self._reader = reader
         self._publisher = publisher
         self._wake = wake
         self._holder = holder or str(uuid4())
         self._batch = batch
+        self._parking = parking
+        self._retry_seconds = retry_seconds
+        self._retry_at = 0.0
+        self._parked: set[tuple[str, str]] = set()
         self._renewed = 0.0
         self._measured = 0.0
 
@@ -70,6 +80,7 @@ class Relay:
                 if not await self._hold():
                     await self._rest(stop, _STANDBY_SECONDS)
                     continue
+                await self._retry_parked()
                 pending = await self._reader.read(self._batch)
                 await self._measure(pending)
                 if pending:
@@ -88,6 +99,10 @@ class Relay:
         if self._renewed and now - self._renewed < _RENEW_SECONDS:
             return True
         held = await self._reader.acquire(self._holder)
+        if held:
+            # Each time, as a share of the outbox may be new, and with it what others parked of it.
+            parked = await self._parking.keys()
+            self._parked = {(handler, key) for handler, key in parked if handler.startswith(f"{self.name}/")}
         self._renewed = now if held else 0.0
         RELAY_ACTIVE.labels(self._relay).set(1 if held else 0)
         return held
@@ -95,21 +110,78 @@ class Relay:
     async def _deliver(self, pending: Sequence[Pending], stop: asyncio.Event) -> None:
         """Send until all is acknowledged: the reader moves on only past a whole read."""
         pause = _SHORTEST_POLL
-        while pending:
+        while pending := await self._without_parked(pending):
             sent = await self._publisher.send([entry.record for entry in pending])
-            done = [entry for entry, ok in zip(pending, sent, strict=True) if ok]
-            if done:
-                await self._reader.acknowledge(done)
-                for channel, count in Counter(entry.record.channel for entry in done).items():
-                    RELAYED.labels(self._relay, channel).inc(count)
+            await self._acknowledge([entry for entry, ok in zip(pending, sent, strict=True) if ok])
+            await self._park(pending, sent)
+            refused = sum(isinstance(outcome, Refused) for outcome in sent)
             pending = [entry for entry, ok in zip(pending, sent, strict=True) if not ok]
             if not pending or stop.is_set():
                 return
+            if refused:
+                continue
             RELAY_FAILURES.labels(self._relay).inc()
             log.warning("records refused by the broker, sending them again", relay=self._relay, count=len(pending))
             await self._rest(stop, pause)
             pause = min(pause * 2, _STANDBY_SECONDS)
             await self._hold()
+
+    async def _acknowledge(self, done: Sequence[Pending]) -> None:
+        if done:
+            await self._reader.acknowledge(done)
+            for channel, count in Counter(entry.record.channel for entry in done).items():
+                RELAYED.labels(self._relay, channel).inc(count)
+
+    async def _without_parked(self, pending: Sequence[Pending]) -> Sequence[Pending]:
+        """Let what is behind a parked record of its key wait there; return the rest."""
+        if not self._parked:
+            return pending
+        waiting: list[Pending] = []
+        others: list[Pending] = []
+        for entry in pending:
+            (waiting if await self._waits(entry.record) else others).append(entry)
+        if waiting:
+            await self._reader.acknowledge(waiting)
+        return others
+
+    async def _waits(self, record: Record) -> bool:
+        handler = self._handler(record)
+        if (handler, record.key) not in self._parked:
+            return False
+        if await self._parking.append(handler, record):
+            PARKED.labels(handler).inc()
+            return True
+        self._parked.discard((handler, record.key))
+        return False
+
+    async def _park(self, pending: Sequence[Pending], sent: Sequence[bool | Refused]) -> None:
+        """Park what the broker will never take, before anything behind it is sent."""
+        for entry, outcome in zip(pending, sent, strict=True):
+            if isinstance(outcome, Refused):
+                handler, key = self._handler(entry.record), entry.record.key
+                log.error("record parked with its key", handler=handler, key=key, reason=outcome.reason)
+                await self._parking.park(handler, entry.record, Failure(outcome.reason), attempts=1)
+                PARKED.labels(handler).inc()
+                self._parked.add((handler, key))
+
+    def _handler(self, record: Record) -> str:
+        """Name whose the parked records are: an event that goes by two channels may be parked for each."""
+        return f"{self.name}/{record.channel}"
+
+    async def _retry_parked(self) -> None:
+        """Send what is parked, each key in order up to the first that is refused again."""
+        now = asyncio.get_running_loop().time()
+        if not self._parked or now < self._retry_at:
+            return
+        self._retry_at = now + self._retry_seconds
+        for handler, key in sorted(self._parked):
+            for parked in await self._parking.list(handler, key):
+                (outcome,) = await self._publisher.send([parked.record])
+                if not outcome:
+                    reason = outcome.reason if isinstance(outcome, Refused) else "not sent"
+                    await self._parking.failed(parked, Failure(reason))
+                    break
+                await self._parking.remove(parked)
 
     async def _measure(self, pending: Sequence[Pending]) -> None:
         now = asyncio.get_running_loop().time()

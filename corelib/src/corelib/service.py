@@ -227,7 +227,7 @@ class Service:
         if isinstance(broker, LogBroker) and isinstance(self.store, LogStore):
             # Two logs: the position goes along with the records, in one transaction of the broker.
             return LogRelay(self.store.log(transport, channels), broker.log(f"{self.name}-outbox"), wake)
-        return Relay(transport, self.store.outbox(transport, channels), broker, wake)
+        return Relay(transport, self.store.outbox(transport, channels), broker, wake, self.store.parking)
 
     def _consumers(self) -> list[Part]:
         return [self._consumer(transport) for transport in sorted({channel.transport for channel in self.consumed()})]

@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, backoff
-from corelib.broker import Subscription
+from corelib.aws import Aws, backoff, code_of
+from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.message import KEY_ATTRIBUTE, Channel, Record, Transport
 from corelib.sqs_queues import BATCH, Queues, is_fifo
@@ -25,6 +25,8 @@ _BATCH_BYTES = 256 * 1024
 _MAX_ATTRIBUTES = 10
 _ATTEMPTS = 4
 _BATCHES_AT_ONCE = 8
+# Of all that SQS calls the sender's fault, what is the record's. Others are mended by giving a right or a key.
+_HOPELESS = frozenset({"InvalidMessageContents", "InvalidParameterValue", "MessageTooLong", "BatchRequestTooLong"})
 _GROUP = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -42,6 +44,9 @@ class _Message:
     @property
     def size(self) -> int:
         return size_of(self.record)
+
+
+_Outcomes = dict[int, bool | Refused]  # by place; what is not there was not sent
 
 
 class Sqs:
@@ -86,8 +91,8 @@ class Sqs:
         """
         return SqsSubscription(self._queues, [channel.name for channel in channels])
 
-    async def send(self, records: Sequence[Record]) -> Sequence[bool]:
-        """Send all; return for each whether SQS stored it.
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        """Send all; return for each whether SQS stored it, or that it never will.
 
         A record behind a failed one of the same channel and key is never acknowledged. Raises `Unavailable` when
         nothing could be sent.
@@ -101,49 +106,61 @@ class Sqs:
         )
         return _in_order(records, _merge(answers))
 
-    async def _send_channel(self, channel: str, messages: list[_Message]) -> set[int]:
-        """Return the places of the records that were stored."""
+    async def _send_channel(self, channel: str, messages: list[_Message]) -> _Outcomes:
         url = await self._queues.url(channel)
         if not is_fifo(channel):
             return await self._send_batches(url, messages)
-        stored: set[int] = set()
+        outcomes: _Outcomes = {}
         failed: set[tuple[str, str]] = set()
         for wave in _waves(messages):
             # Of one key one message is under way at a time: a later one must not overtake a failed one.
             try:
-                stored |= await self._send_batches(url, [each for each in wave if each.stream not in failed])
+                outcomes |= await self._send_batches(url, [each for each in wave if each.stream not in failed])
             except Unavailable:
-                if not stored:
+                if not outcomes:
                     raise
                 break
-            failed |= {each.stream for each in wave if each.place not in stored}
-        return stored
+            failed |= {each.stream for each in wave if not outcomes.get(each.place)}
+        return outcomes
 
-    async def _send_batches(self, url: str, messages: Sequence[_Message]) -> set[int]:
+    async def _send_batches(self, url: str, messages: Sequence[_Message]) -> _Outcomes:
         sending = (self._send_batch(url, batch) for batch in _batches(messages))
         return _merge(await asyncio.gather(*sending, return_exceptions=True))
 
-    async def _send_batch(self, url: str, batch: list[_Message]) -> set[int]:
+    async def _send_batch(self, url: str, batch: Sequence[_Message]) -> _Outcomes:
+        try:
+            async with self._slots:
+                return await self._send_entries(url, batch)
+        except ClientError as error:
+            if code_of(error) not in _HOPELESS:
+                raise Unavailable("sqs", f"{url}: {error}") from error
+            if len(batch) == 1:
+                return {batch[0].place: Refused(str(error))}
+        # The batch is refused as a whole: by themselves the good ones go through.
+        return _merge(await asyncio.gather(*(self._send_batch(url, [each]) for each in batch), return_exceptions=True))
+
+    async def _send_entries(self, url: str, batch: Sequence[_Message]) -> _Outcomes:
         left = {
             str(message.place): entry_of_batch(str(message.place), message.record, fifo=is_fifo(url))
             for message in batch
         }
-        stored: set[int] = set()
-        async with self._slots:
-            for attempt in range(_ATTEMPTS):
-                try:
-                    answer = await self._queues.call("SendMessageBatch", QueueUrl=url, Entries=list(left.values()))
-                except Unavailable:
-                    if stored:
-                        return stored
-                    raise
-                stored |= {int(entry["Id"]) for entry in answer.get("Successful", ())}
-                again = {entry["Id"] for entry in answer.get("Failed", ()) if not entry.get("SenderFault")}
-                left = {name: entry for name, entry in left.items() if name in again}
-                if not left:
-                    break
-                await backoff(attempt)
-        return stored
+        outcomes: _Outcomes = {}
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = await self._queues.call("SendMessageBatch", QueueUrl=url, Entries=list(left.values()))
+            except Unavailable:
+                if outcomes:
+                    return outcomes
+                raise
+            outcomes |= {int(entry["Id"]): True for entry in answer.get("Successful", ())}
+            failed = {entry["Id"]: entry for entry in answer.get("Failed", ())}
+            hopeless = {name: entry for name, entry in failed.items() if entry.get("Code") in _HOPELESS}
+            outcomes |= {int(n): Refused(f"{e['Code']}: {e.get('Message', '')}") for n, e in hopeless.items()}
+            left = {name: entry for name, entry in left.items() if name in failed and name not in hopeless}
+            if not left:
+                break
+            await backoff(attempt)
+        return outcomes
 
 
 def entry_of_batch(name: str, record: Record, *, fifo: bool) -> dict[str, Any]:
@@ -188,25 +205,26 @@ def _waves(messages: Sequence[_Message]) -> list[list[_Message]]:
     return waves
 
 
-def _merge(answers: Sequence[set[int] | BaseException]) -> set[int]:
-    """Join what was stored; raise the first outage if nothing was."""
-    stored: set[int] = set()
+def _merge(answers: Sequence[_Outcomes | BaseException]) -> _Outcomes:
+    """Join what became of the records; raise the first outage if nothing did."""
+    outcomes: _Outcomes = {}
     for answer in answers:
-        if isinstance(answer, set):
-            stored |= answer
+        if isinstance(answer, dict):
+            outcomes |= answer
     outages = [answer for answer in answers if isinstance(answer, BaseException)]
-    if outages and not stored:
+    if outages and not outcomes:
         raise outages[0]
-    return stored
+    return outcomes
 
 
-def _in_order(records: Sequence[Record], stored: set[int]) -> list[bool]:
+def _in_order(records: Sequence[Record], outcomes: _Outcomes) -> list[bool | Refused]:
     """Acknowledge per channel and key only up to the first that failed."""
     failed: set[tuple[str, str]] = set()
-    done = []
+    done: list[bool | Refused] = []
     for place, record in enumerate(records):
         stream = (record.channel, record.key)
-        if place not in stored:
+        outcome = False if stream in failed else outcomes.get(place, False)
+        if not outcome:
             failed.add(stream)
-        done.append(stream not in failed)
+        done.append(outcome)
     return done

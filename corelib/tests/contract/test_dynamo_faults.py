@@ -27,12 +27,19 @@ from corelib.transaction import Mark, Origin
 from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
 
 MAILS = Channel("mails", Transport.SQS)
+LEDGER = Channel("ledger.fifo", Transport.SQS)
 CHANNELS = frozenset({MAILS.name})
 
 
 class Mailed(Event, type="test.mailed.v1", channels=(MAILS,), key="name"):
     name: str
     number: int
+
+
+class Booked(Event, type="test.booked.v1", channels=(LEDGER,), key="name"):
+    name: str
+    number: int
+    words: str = ""
 
 
 @pytest.fixture
@@ -51,8 +58,8 @@ async def opened(endpoint: str, prefix: str) -> AsyncIterator[tuple[Dynamo, Sqs]
     aws = Aws(endpoint_url=endpoint, prefix=prefix)
     store, sqs = Dynamo("shop", aws), Sqs(aws)
     await store.provision()
-    await sqs.provision([MAILS])
-    await store.open(Origin("shop", SystemClock(), frozenset({Mailed})))
+    await sqs.provision([MAILS, LEDGER])
+    await store.open(Origin("shop", SystemClock(), frozenset({Mailed, Booked})))
     await sqs.open()
     try:
         yield store, sqs
@@ -76,7 +83,7 @@ async def publish(store: Dynamo, *numbers: int, keys: Sequence[str] = ("k",)) ->
 
 
 def relay(store: Dynamo, sqs: Sqs) -> Relay:
-    return Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed())
+    return Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed(), store.parking)
 
 
 @asynccontextmanager
@@ -101,13 +108,16 @@ async def drained(store: Dynamo) -> bool:
     return await store.outbox("looking", CHANNELS).lag_seconds() == 0.0
 
 
-async def arrived(endpoint: str, prefix: str) -> dict[str, list[int]]:
+async def arrived(endpoint: str, prefix: str, channel: Channel = MAILS) -> dict[str, list[int]]:
     """What the queue holds, by key; each event once, where it came first."""
     aws = Aws(endpoint_url=endpoint, prefix=prefix)
-    subscription = SqsSubscription(Queues(aws), [MAILS.name], poll_seconds=1)
+    subscription = SqsSubscription(Queues(aws), [channel.name], poll_seconds=1)
     await subscription.open()
     queues = Queues(aws)
-    url, names = await queues.url(MAILS.name), ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url, names = (
+        await queues.url(channel.name),
+        ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+    )
     counts = (await queues.call("GetQueueAttributes", QueueUrl=url, AttributeNames=names))["Attributes"]
     left = sum(map(int, counts.values()))
     found: dict[str, dict[str, int]] = defaultdict(dict)
@@ -173,7 +183,7 @@ async def test_an_acknowledgement_that_fails_beside_the_next_send_is_made_good(
     store, sqs = through
     await publish(store, *range(10))
     faulty.faults["BatchWriteItem"] = [refusal("InternalServerError", status=500)] * 3
-    small = Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed(), batch=4)
+    small = Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed(), store.parking, batch=4)
     async with running(small):
         await until(lambda: drained(store), 5)  # a sweep would mend it later
     assert await arrived(aws_endpoint, prefix) == {"k": list(range(10))}
@@ -220,6 +230,49 @@ async def test_a_relay_thought_dead_during_its_acknowledgement_harms_nothing(
     assert await arrived(aws_endpoint, prefix) == {"k": [1, 2, 3, 4, 5, 6]}
 
 
+async def test_a_record_the_queue_never_takes_is_parked_with_its_key_and_others_flow(
+    aws_endpoint: str, prefix: str
+) -> None:
+    async with opened(aws_endpoint, prefix) as (store, sqs):
+        queues = Queues(store.aws)
+        url = await queues.url(LEDGER.name)
+
+        async def limit(size: int) -> None:
+            await queues.call("SetQueueAttributes", QueueUrl=url, Attributes={"MaximumMessageSize": str(size)})
+
+        async def book(number: int, *keys: str, words: str = "") -> None:
+            async with store.transaction() as tx:
+                for key in keys:
+                    tx.publish(Booked(name=key, number=number, words=words))
+
+        async def all_sent() -> bool:
+            return await looking.lag_seconds() == 0.0
+
+        await limit(1_024)
+        await book(1, "bad", "good")
+        await book(2, "bad", words="x" * 2_000)
+        await book(3, "bad", "good")
+        looking = store.outbox("looking", frozenset({LEDGER.name}))
+        outbox = store.outbox("sqs", frozenset({LEDGER.name}))
+        async with running(Relay("sqs", outbox, sqs, store.committed(), store.parking, retry_seconds=0.1)):
+            await until(all_sent)
+            await book(4, "bad", "good")
+            await until(all_sent)
+            assert await arrived(aws_endpoint, prefix, LEDGER) == {"bad": [1], "good": [1, 3, 4]}
+            parked = await store.parking.list("relay-sqs/ledger.fifo", "bad")
+            assert [Booked.model_validate_json(each.record.payload).number for each in parked] == [2, 3, 4]
+            assert "1024" in parked[0].reason
+            await limit(4_096)
+
+            async def nothing_parked() -> bool:
+                return not await store.parking.keys()
+
+            await until(nothing_parked)
+            await book(5, "bad")
+            await until(all_sent)
+        assert await arrived(aws_endpoint, prefix, LEDGER) == {"bad": [2, 3, 4, 5]}
+
+
 _KILLED = """
 import asyncio, os, signal, sys
 from corelib.aws import Aws
@@ -239,7 +292,8 @@ async def main(endpoint, prefix):
     store, sqs = Dynamo("shop", aws), Last(aws)
     await store.open(Origin("shop", SystemClock(), frozenset()))
     await sqs.open()
-    await Relay("sqs", store.outbox("sqs", frozenset({"mails"})), sqs, store.committed()).run(asyncio.Event())
+    outbox = store.outbox("sqs", frozenset({"mails"}))
+    await Relay("sqs", outbox, sqs, store.committed(), store.parking).run(asyncio.Event())
 
 asyncio.run(main(*sys.argv[1:]))
 """

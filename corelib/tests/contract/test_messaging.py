@@ -89,7 +89,7 @@ async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
 
 
 def relay(store: Postgres, kafka: Kafka) -> Relay:
-    return Relay("kafka", store.outbox("kafka", frozenset({CHANNEL.name})), kafka, store.committed())
+    return Relay("kafka", store.outbox("kafka", frozenset({CHANNEL.name})), kafka, store.committed(), store.parking)
 
 
 def consumer(store: Postgres, kafka: Kafka, actor: Actor) -> Consumer:
@@ -149,7 +149,7 @@ class _DiesBeforeAcknowledging:
 async def test_a_relay_killed_between_send_and_mark_loses_and_doubles_nothing(store: Postgres, kafka: Kafka) -> None:
     await publish(store, *(Counted(name="k", number=n) for n in range(20)))
     dying = _DiesBeforeAcknowledging(kafka)
-    first = Relay("kafka", store.outbox("kafka", frozenset({CHANNEL.name})), dying, store.committed())  # type: ignore[arg-type]
+    first = Relay("kafka", store.outbox("kafka", frozenset({CHANNEL.name})), dying, store.committed(), store.parking)  # type: ignore[arg-type]
     with pytest.raises(asyncio.CancelledError):
         await first.run(asyncio.Event())
     assert dying.sent == 20

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from corelib.aws import Aws, Bucket
+from corelib.broker import Refused
 from corelib.errors import Unavailable
 from corelib.message import Channel, Record, Transport
 from corelib.sqs import Sqs
@@ -94,10 +95,12 @@ async def test_a_fifo_queue_keeps_order_per_key_and_drops_repeats(sqs: Sqs, aws:
 async def test_nothing_is_acknowledged_behind_a_refused_record(sqs: Sqs, aws: Aws) -> None:
     bad = Record("mails", "k", (("ce_id", "bad"),), b"\x01")  # SQS refuses control characters
     answers = await sqs.send([record(1), bad, record(2), record(3, key="other")])
-    assert list(answers) == [True, False, False, True]
+    assert [bool(answer) for answer in answers] == [True, False, False, True]
+    assert isinstance(answers[1], Refused)
+    assert answers[2] is False
     bad = Record("ledger.fifo", "k", (("ce_id", "bad"),), b"\x01")
     answers = await sqs.send([bad, record(2, "ledger.fifo"), record(3, "ledger.fifo", "other")])
-    assert list(answers) == [False, False, True]
+    assert [bool(answer) for answer in answers] == [False, False, True]
     assert len(await received(aws, "ledger.fifo")) == 1
 
 

@@ -15,7 +15,7 @@ from corelib.cli import frame
 from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of
 from corelib.errors import UsageError
 from corelib.operation import Operation
-from corelib.parking import resume, skip
+from corelib.parking import RELAY, resume, skip
 from corelib.service import Service
 from corelib.store import Parked
 
@@ -126,6 +126,9 @@ async def _skipped(service: Service, operation: Operation) -> bool:
         await service.store.operations.save(kept)
         await skip(service.store, handler, key)
         console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
+        if handler.startswith(RELAY):
+            console.print("Its relay sends what is behind within a minute.")
+            return True
         return await _resumed(service, handler, key)
 
 
