@@ -34,6 +34,12 @@ locals {
     SOUK_SPARK_MASTER     = ""
   }
 
+  # How the job takes its role on AWS; nothing, as long as there is none.
+  launch = var.job_account == null ? {} : {
+    LAUNCH_AWS_AUDIENCE = local.name
+    LAUNCH_AWS_ROLE_ARN = "arn:aws:iam::${var.aws_account_id}:role/${local.aws.prefix}analytics"
+  }
+
   secrets = {
     kafka-client = "Login of the job at Kafka, where the brokers ask for one that no role gives"
   }

@@ -155,7 +155,7 @@ module "job" {
   cluster     = module.cluster.name
   bucket      = module.staging.name
   release     = var.job_release
-  environment = local.settings
+  environment = merge(local.settings, local.launch)
 }
 
 # The job's role on AWS needs the number of its account on Google, which the first apply tells (output job_account).

@@ -18,4 +18,4 @@ results_days = 730
 readers      = ["group:analysts@souk.example"]
 
 alarm_emails       = ["platform@souk.example"]
-monthly_budget_usd = 2000
+monthly_budget_usd = 3000

@@ -18,4 +18,4 @@ results_days = 90
 readers      = ["group:analysts@souk.example"]
 
 alarm_emails       = ["platform-staging@souk.example"]
-monthly_budget_usd = 500
+monthly_budget_usd = 900

@@ -61,12 +61,12 @@ variable "connector" {
 }
 
 variable "environment" {
-  description = "Settings of the job (SOUK_* variables)."
+  description = "Settings of the job (SOUK_*), of its launcher (LAUNCH_*), and of AWS' libraries (AWS_*)."
   type        = map(string)
 
   validation {
-    condition     = alltrue([for name in keys(var.environment) : can(regex("^(SOUK|AWS)_[A-Z_]+$", name))])
-    error_message = "environment must name variables SOUK_* or AWS_*."
+    condition     = alltrue([for name in keys(var.environment) : can(regex("^(SOUK|LAUNCH|AWS)_[A-Z_]+$", name))])
+    error_message = "environment must name variables SOUK_*, LAUNCH_* or AWS_*."
   }
 }
 
