@@ -1,8 +1,17 @@
 output "settings" {
-  description = "What every service is told (SOUK_* variables)."
+  description = "What every service is told of AWS (SOUK_* variables)."
   value = {
-    SOUK_AWS_REGION      = var.region
-    SOUK_AWS_PREFIX      = local.prefix
+    SOUK_AWS_REGION = var.region
+    SOUK_AWS_PREFIX = local.prefix
+  }
+
+  # True only once there is something of that name; and so it is told when a part of the stack is applied.
+  depends_on = [module.table, module.bucket, module.queue]
+}
+
+output "kafka" {
+  description = "What every service is told of Kafka (SOUK_* variables)."
+  value = {
     SOUK_KAFKA_BOOTSTRAP = module.broker.bootstrap
     SOUK_KAFKA_PREFIX    = ""
   }

@@ -34,10 +34,20 @@ variable "owner" {
   description = "Team that answers for it; a tag."
   type        = string
   default     = "platform"
+
+  validation {
+    condition     = length(var.owner) > 0
+    error_message = "owner must name a team: what nobody owns, nobody mends."
+  }
 }
 
 variable "cost_center" {
   description = "Who pays; a tag."
   type        = string
   default     = "shop"
+
+  validation {
+    condition     = length(var.cost_center) > 0
+    error_message = "cost_center must not be empty."
+  }
 }

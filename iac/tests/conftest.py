@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
+from iac.places import ENVIRONMENTS
 from iac.workspace import Workspace
-
-ENVIRONMENTS = ("dev", "staging", "prod")
 
 
 @pytest.fixture(scope="session")

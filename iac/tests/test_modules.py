@@ -12,10 +12,12 @@ from iac.places import ROOM
 
 _STACKS = ("aws", "bootstrap", "gcp")
 _MODULES = sorted(str(path.parent.relative_to(ROOM)) for path in (ROOM / "modules").glob("*/*/main.tf"))
-_TESTED = (*_MODULES, "aws", "gcp")
+_TESTED = (*_MODULES, *_STACKS)
 _MESSAGE = re.compile(r'error_message\s+= "(.+)"')
 _RUN = re.compile(r'^run "', re.MULTILINE)
 _REFUSAL = re.compile(r'^run "refuses_', re.MULTILINE)
+_VARIABLE = re.compile(r'^variable "(\w+)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
+_SWITCH = re.compile(r"type\s+= bool")
 _VALIDATION = re.compile(r"^  validation \{", re.MULTILINE)
 
 
@@ -27,27 +29,33 @@ def _copy(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `terraform test` says of each module, and `terraform validate` of the bootstrap; all in one process."""
+    """What `terraform test` says of each module and stack; all in one process."""
     there = _copy(tmp_path_factory.mktemp("modules"))
     for stack in ("aws", "gcp"):
         (there / stack / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    commands = dict.fromkeys(_TESTED, ("test", "-no-color")) | {"bootstrap": ("validate", "-no-color")}
     prepared = [
         (there / name, command)
-        for name, wanted in commands.items()
-        for command in (("init", "-input=false", "-no-color", *providers.arguments(there / name)), wanted)
+        for name in _TESTED
+        for command in (
+            ("init", "-input=false", "-no-color", *providers.arguments(there / name)),
+            ("test", "-no-color"),
+        )
     ]
     answers = terraform.run(prepared, terraform.without_configuration(there))[1::2]
-    return dict(zip(commands, answers, strict=True))
+    return dict(zip(_TESTED, answers, strict=True))
 
 
 @pytest.mark.timeout(300)  # some four hundred small plans
 def test_modules_take_what_is_allowed_and_refuse_the_rest(said: dict[str, str]) -> None:
-    assert {name for name, answer in said.items() if "Success! " in answer} == {*_TESTED, "bootstrap"}
     for name in _TESTED:
         passed = re.search(r"Success! (\d+) passed, 0 failed", said[name])
         assert passed, said[name]
         assert int(passed[1]) == len(_RUN.findall(_tests(name)))
+
+
+@pytest.mark.parametrize("module", _MODULES)
+def test_a_modules_example_is_among_its_tests(module: str) -> None:
+    assert 'source = "./example"' in _tests(module)
 
 
 def test_everything_is_formatted(tmp_path: Path) -> None:
@@ -67,9 +75,16 @@ def test_each_validation_has_a_test_and_a_message_that_says_what_is_allowed(modu
     assert all("must" in message for message in messages)
 
 
+@pytest.mark.parametrize("module", [module for module in _MODULES if "/aws/" in module])
+def test_each_variable_but_switches_says_what_it_takes(module: str) -> None:
+    blocks = _VARIABLE.findall((ROOM / module / "variables.tf").read_text())
+    assert blocks
+    assert [name for name, body in blocks if "validation {" not in body and not _SWITCH.search(body)] == []
+
+
 @pytest.mark.parametrize("module", _MODULES)
-def test_a_module_has_its_four_files_and_a_readme(module: str) -> None:
-    wanted = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md", "tests"}
+def test_a_module_has_its_four_files_an_example_and_a_readme(module: str) -> None:
+    wanted = {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md", "example", "tests"}
     assert wanted <= {entry.name for entry in (ROOM / module).iterdir()}
 
 

@@ -47,7 +47,9 @@ def _description(body: str) -> str:
 
 def _kind(body: str) -> str:
     """Return a type without the attributes of its objects, which no table holds."""
-    return re.sub(r"object\(.*", "object", _written(body, "type"))
+    written = _written(body, "type")
+    cut = re.sub(r"object\(.*", "object", written)
+    return cut + ")" * (cut.count("(") - cut.count(")"))
 
 
 def _purpose(module: Path) -> str:

@@ -31,6 +31,11 @@ variable "subnet_ids" {
 variable "workloads_security_group_id" {
   description = "Security group that the stores let in."
   type        = string
+
+  validation {
+    condition     = startswith(var.workloads_security_group_id, "sg-")
+    error_message = "workloads_security_group_id must be the id of a security group, sg-..."
+  }
 }
 
 variable "public_access_cidrs" {
@@ -91,11 +96,21 @@ variable "instance_tags" {
   description = "Tags of instances and volumes: the provider's defaults do not reach what the node group starts."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for value in values(var.instance_tags) : length(value) > 0])
+    error_message = "instance_tags must not have empty values: a tag that says nothing finds nobody."
+  }
 }
 
 variable "key_arn" {
   description = "KMS key of Kubernetes' secrets."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "log_retention_days" {
@@ -112,4 +127,9 @@ variable "log_retention_days" {
 variable "log_key_arn" {
   description = "KMS key of the logs."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.log_key_arn))
+    error_message = "log_key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }

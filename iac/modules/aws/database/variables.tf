@@ -11,11 +11,21 @@ variable "name" {
 variable "account_id" {
   description = "The AWS account."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be the 12 digits of an AWS account."
+  }
 }
 
 variable "vpc_id" {
   description = "The VPC."
   type        = string
+
+  validation {
+    condition     = startswith(var.vpc_id, "vpc-")
+    error_message = "vpc_id must be the id of a VPC, vpc-..."
+  }
 }
 
 variable "subnet_ids" {
@@ -31,6 +41,11 @@ variable "subnet_ids" {
 variable "workloads_security_group_id" {
   description = "Security group that is let in."
   type        = string
+
+  validation {
+    condition     = startswith(var.workloads_security_group_id, "sg-")
+    error_message = "workloads_security_group_id must be the id of a security group, sg-..."
+  }
 }
 
 variable "engine_version" {
@@ -85,6 +100,11 @@ variable "backup_days" {
 variable "key_arn" {
   description = "KMS key of storage, password and insights."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "log_retention_days" {
@@ -101,11 +121,21 @@ variable "log_retention_days" {
 variable "log_key_arn" {
   description = "KMS key of the logs."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.log_key_arn))
+    error_message = "log_key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "alarm_topic_arn" {
   description = "SNS topic that alarms go to."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sns:", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be the ARN of an SNS topic, arn:aws:sns:..."
+  }
 }
 
 variable "allow_data_loss" {

@@ -11,11 +11,21 @@ variable "name" {
 variable "region" {
   description = "The AWS region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}-[a-z]+-[0-9]$", var.region))
+    error_message = "region must be an AWS region such as ap-south-1."
+  }
 }
 
 variable "account_id" {
   description = "The AWS account."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be the 12 digits of an AWS account."
+  }
 }
 
 variable "create_provider" {

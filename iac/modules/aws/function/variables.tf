@@ -11,11 +11,21 @@ variable "name" {
 variable "region" {
   description = "The AWS region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}-[a-z]+-[0-9]$", var.region))
+    error_message = "region must be an AWS region such as ap-south-1."
+  }
 }
 
 variable "account_id" {
   description = "The AWS account."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be the 12 digits of an AWS account."
+  }
 }
 
 variable "package" {
@@ -42,6 +52,11 @@ variable "runtime" {
 variable "handler" {
   description = "Module and function that take an event."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z_][A-Za-z0-9_]*[.][A-Za-z_][A-Za-z0-9_]*$", var.handler))
+    error_message = "handler must be module.function, as in handler.handle."
+  }
 }
 
 variable "timeout_seconds" {
@@ -70,16 +85,31 @@ variable "environment" {
   description = "Environment variables of the function."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.environment) : can(regex("^[A-Za-z][A-Za-z0-9_]*$", name))])
+    error_message = "environment must be named in letters, digits and underscores, starting with a letter."
+  }
 }
 
 variable "queue_name" {
   description = "Name of the queue that feeds the function."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_-]{1,80}$", var.queue_name))
+    error_message = "queue_name must be 1 to 80 letters, digits, hyphens and underscores."
+  }
 }
 
 variable "queue_arn" {
   description = "ARN of the queue that feeds the function."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sqs:", var.queue_arn))
+    error_message = "queue_arn must be the ARN of an SQS queue, arn:aws:sqs:..."
+  }
 }
 
 variable "permissions" {
@@ -96,6 +126,11 @@ variable "permissions" {
 variable "key_arn" {
   description = "KMS key of the environment variables."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "key_alias" {
@@ -122,9 +157,19 @@ variable "log_retention_days" {
 variable "log_key_arn" {
   description = "KMS key of the logs."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.log_key_arn))
+    error_message = "log_key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "alarm_topic_arn" {
   description = "SNS topic that alarms go to."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sns:", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be the ARN of an SNS topic, arn:aws:sns:..."
+  }
 }

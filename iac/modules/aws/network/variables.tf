@@ -100,4 +100,9 @@ variable "log_retention_days" {
 variable "log_key_arn" {
   description = "KMS key of the flow logs."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.log_key_arn))
+    error_message = "log_key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }

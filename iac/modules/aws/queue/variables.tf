@@ -11,6 +11,11 @@ variable "name" {
 variable "region" {
   description = "The AWS region."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}-[a-z]+-[0-9]$", var.region))
+    error_message = "region must be an AWS region such as ap-south-1."
+  }
 }
 
 variable "account_id" {
@@ -26,6 +31,11 @@ variable "account_id" {
 variable "key_id" {
   description = "KMS key of the messages: alias, id or ARN."
   type        = string
+
+  validation {
+    condition     = can(regex("^(alias/|arn:[a-z-]+:kms:)", var.key_id))
+    error_message = "key_id must be the alias (alias/...) or the ARN of a KMS key."
+  }
 }
 
 variable "max_receives" {
@@ -75,4 +85,9 @@ variable "alarm_age_seconds" {
 variable "alarm_topic_arn" {
   description = "SNS topic that alarms go to."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:sns:", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be the ARN of an SNS topic, arn:aws:sns:..."
+  }
 }

@@ -11,6 +11,11 @@ variable "name" {
 variable "key_arn" {
   description = "KMS key of the images."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "keep_images" {

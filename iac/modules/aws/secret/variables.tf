@@ -21,6 +21,11 @@ variable "description" {
 variable "key_arn" {
   description = "KMS key of the secret."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "allow_data_loss" {

@@ -22,6 +22,11 @@ variable "sort" {
   description = "Sort key, a string; null is none."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.sort == null ? true : length(var.sort) >= 1 && length(var.sort) <= 255
+    error_message = "sort must be null or name an attribute of 1 to 255 characters."
+  }
 }
 
 variable "indexes" {
@@ -39,6 +44,11 @@ variable "ttl" {
   description = "Attribute with the epoch second of expiry; null keeps items for ever."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.ttl == null ? true : length(var.ttl) >= 1 && length(var.ttl) <= 255
+    error_message = "ttl must be null or name an attribute of 1 to 255 characters."
+  }
 }
 
 variable "stream" {
@@ -50,6 +60,11 @@ variable "stream" {
 variable "key_arn" {
   description = "KMS key of the table."
   type        = string
+
+  validation {
+    condition     = can(regex("^arn:[a-z-]+:kms:", var.key_arn))
+    error_message = "key_arn must be the ARN of a KMS key, arn:aws:kms:..."
+  }
 }
 
 variable "allow_data_loss" {

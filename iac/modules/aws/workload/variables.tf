@@ -11,11 +11,21 @@ variable "name" {
 variable "account_id" {
   description = "The AWS account."
   type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]{12}$", var.account_id))
+    error_message = "account_id must be the 12 digits of an AWS account."
+  }
 }
 
 variable "cluster_name" {
   description = "The EKS cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$", var.cluster_name))
+    error_message = "cluster_name must be 1 to 100 letters, digits, hyphens and underscores."
+  }
 }
 
 variable "namespace" {

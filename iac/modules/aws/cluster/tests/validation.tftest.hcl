@@ -24,8 +24,12 @@ variables {
   log_key_arn                 = "arn:aws:kms:ap-south-1:111111111111:key/11111111-1111-1111-1111-111111111111"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -116,4 +120,44 @@ run "refuses_log_retention_days" {
   }
 
   expect_failures = [var.log_retention_days]
+}
+
+run "refuses_workloads_security_group_id" {
+  command = plan
+
+  variables {
+    workloads_security_group_id = "vpc-1"
+  }
+
+  expect_failures = [var.workloads_security_group_id]
+}
+
+run "refuses_instance_tags" {
+  command = plan
+
+  variables {
+    instance_tags = { owner = "" }
+  }
+
+  expect_failures = [var.instance_tags]
+}
+
+run "refuses_key_arn" {
+  command = plan
+
+  variables {
+    key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.key_arn]
+}
+
+run "refuses_log_key_arn" {
+  command = plan
+
+  variables {
+    log_key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.log_key_arn]
 }

@@ -18,8 +18,12 @@ variables {
   alarm_topic_arn             = "arn:aws:sns:ap-south-1:111111111111:alarms"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -90,4 +94,64 @@ run "refuses_log_retention_days" {
   }
 
   expect_failures = [var.log_retention_days]
+}
+
+run "refuses_account_id" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
+}
+
+run "refuses_vpc_id" {
+  command = plan
+
+  variables {
+    vpc_id = "subnet-1"
+  }
+
+  expect_failures = [var.vpc_id]
+}
+
+run "refuses_workloads_security_group_id" {
+  command = plan
+
+  variables {
+    workloads_security_group_id = "vpc-1"
+  }
+
+  expect_failures = [var.workloads_security_group_id]
+}
+
+run "refuses_key_arn" {
+  command = plan
+
+  variables {
+    key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.key_arn]
+}
+
+run "refuses_log_key_arn" {
+  command = plan
+
+  variables {
+    log_key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.log_key_arn]
+}
+
+run "refuses_alarm_topic_arn" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "alarms"
+  }
+
+  expect_failures = [var.alarm_topic_arn]
 }

@@ -15,8 +15,12 @@ variables {
   image_repositories = ["souk-dev/svc-user"]
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -57,4 +61,24 @@ run "refuses_image_repositories" {
   }
 
   expect_failures = [var.image_repositories]
+}
+
+run "refuses_region" {
+  command = plan
+
+  variables {
+    region = "Mumbai"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_account_id" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
 }

@@ -20,8 +20,12 @@ variables {
   alarm_topic_arn = "arn:aws:sns:ap-south-1:111111111111:alarms"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -102,4 +106,94 @@ run "refuses_log_retention_days" {
   }
 
   expect_failures = [var.log_retention_days]
+}
+
+run "refuses_region" {
+  command = plan
+
+  variables {
+    region = "Mumbai"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_account_id" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
+}
+
+run "refuses_handler" {
+  command = plan
+
+  variables {
+    handler = "handle"
+  }
+
+  expect_failures = [var.handler]
+}
+
+run "refuses_environment" {
+  command = plan
+
+  variables {
+    environment = { "2nd" = "x" }
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "refuses_queue_name" {
+  command = plan
+
+  variables {
+    queue_name = "a queue"
+  }
+
+  expect_failures = [var.queue_name]
+}
+
+run "refuses_queue_arn" {
+  command = plan
+
+  variables {
+    queue_arn = "notifications"
+  }
+
+  expect_failures = [var.queue_arn]
+}
+
+run "refuses_key_arn" {
+  command = plan
+
+  variables {
+    key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.key_arn]
+}
+
+run "refuses_log_key_arn" {
+  command = plan
+
+  variables {
+    log_key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.log_key_arn]
+}
+
+run "refuses_alarm_topic_arn" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "alarms"
+  }
+
+  expect_failures = [var.alarm_topic_arn]
 }

@@ -12,8 +12,12 @@ variables {
   account_id  = "111111111111"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

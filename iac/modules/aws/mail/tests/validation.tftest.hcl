@@ -11,8 +11,12 @@ variables {
   domain = "souk.example"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

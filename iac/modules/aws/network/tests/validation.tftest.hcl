@@ -15,8 +15,12 @@ variables {
   log_key_arn = "arn:aws:kms:ap-south-1:111111111111:key/11111111-1111-1111-1111-111111111111"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -127,4 +131,14 @@ run "refuses_log_retention_days" {
   }
 
   expect_failures = [var.log_retention_days]
+}
+
+run "refuses_log_key_arn" {
+  command = plan
+
+  variables {
+    log_key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.log_key_arn]
 }

@@ -14,8 +14,12 @@ variables {
   alarm_topic_arn = "arn:aws:sns:ap-south-1:111111111111:alarms"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -76,4 +80,34 @@ run "refuses_alarm_age_seconds" {
   }
 
   expect_failures = [var.alarm_age_seconds]
+}
+
+run "refuses_region" {
+  command = plan
+
+  variables {
+    region = "Mumbai"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_key_id" {
+  command = plan
+
+  variables {
+    key_id = "souk"
+  }
+
+  expect_failures = [var.key_id]
+}
+
+run "refuses_alarm_topic_arn" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "alarms"
+  }
+
+  expect_failures = [var.alarm_topic_arn]
 }

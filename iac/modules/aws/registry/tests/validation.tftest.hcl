@@ -11,8 +11,12 @@ variables {
   key_arn = "arn:aws:kms:ap-south-1:111111111111:key/11111111-1111-1111-1111-111111111111"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -33,4 +37,14 @@ run "refuses_keep_images" {
   }
 
   expect_failures = [var.keep_images]
+}
+
+run "refuses_key_arn" {
+  command = plan
+
+  variables {
+    key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.key_arn]
 }

@@ -12,8 +12,12 @@ variables {
   key_arn = "arn:aws:kms:ap-south-1:111111111111:key/11111111-1111-1111-1111-111111111111"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -44,4 +48,34 @@ run "refuses_indexes" {
   }
 
   expect_failures = [var.indexes]
+}
+
+run "refuses_sort" {
+  command = plan
+
+  variables {
+    sort = ""
+  }
+
+  expect_failures = [var.sort]
+}
+
+run "refuses_ttl" {
+  command = plan
+
+  variables {
+    ttl = ""
+  }
+
+  expect_failures = [var.ttl]
+}
+
+run "refuses_key_arn" {
+  command = plan
+
+  variables {
+    key_arn = "alias/souk"
+  }
+
+  expect_failures = [var.key_arn]
 }

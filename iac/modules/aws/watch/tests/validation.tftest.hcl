@@ -15,8 +15,12 @@ variables {
   monthly_budget_usd = 800
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_alarm_emails" {
@@ -37,4 +41,44 @@ run "refuses_monthly_budget_usd" {
   }
 
   expect_failures = [var.monthly_budget_usd]
+}
+
+run "refuses_name" {
+  command = plan
+
+  variables {
+    name = "Souk"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "refuses_region" {
+  command = plan
+
+  variables {
+    region = "Mumbai"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "refuses_account_id" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
+}
+
+run "refuses_key_id" {
+  command = plan
+
+  variables {
+    key_id = "souk"
+  }
+
+  expect_failures = [var.key_id]
 }

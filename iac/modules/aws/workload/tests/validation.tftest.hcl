@@ -15,8 +15,12 @@ variables {
   permissions     = { Read = { actions = ["s3:GetObject"], resources = ["arn:aws:s3:::souk-dev-images/*"] } }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
@@ -57,4 +61,24 @@ run "refuses_permissions" {
   }
 
   expect_failures = [var.permissions]
+}
+
+run "refuses_account_id" {
+  command = plan
+
+  variables {
+    account_id = "12345"
+  }
+
+  expect_failures = [var.account_id]
+}
+
+run "refuses_cluster_name" {
+  command = plan
+
+  variables {
+    cluster_name = "a cluster"
+  }
+
+  expect_failures = [var.cluster_name]
 }

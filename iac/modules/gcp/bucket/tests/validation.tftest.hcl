@@ -11,8 +11,12 @@ variables {
   access  = { job = { member = "job@souk-prod-analytics.iam.gserviceaccount.com", role = "roles/storage.objectUser", prefix = "jobs/" } }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

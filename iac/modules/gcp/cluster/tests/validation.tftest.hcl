@@ -13,8 +13,12 @@ variables {
   service_account = "souk-prod-analytics@souk-prod-analytics.iam.gserviceaccount.com"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -12,8 +12,12 @@ variables {
   access      = { job = { member = "serviceAccount:job@souk-prod-analytics.iam.gserviceaccount.com", role = "roles/bigquery.dataEditor" } }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -11,8 +11,12 @@ variables {
   aws_role       = { account_id = "333333333333", name = "souk-prod-deployer" }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -12,8 +12,12 @@ variables {
   environment = { SOUK_LOG_FORMAT = "json" }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -9,8 +9,12 @@ variables {
   users   = { storage = "service-123456789012@gs-project-accounts.iam.gserviceaccount.com" }
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -15,8 +15,12 @@ variables {
   route_table_id = "rtb-0123456789abcdef0"
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

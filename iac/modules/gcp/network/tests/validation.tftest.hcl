@@ -10,8 +10,12 @@ variables {
   foreign_cidrs = ["10.40.0.0/16"]
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

@@ -18,8 +18,12 @@ variables {
   writes         = ["analytics-results"]
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

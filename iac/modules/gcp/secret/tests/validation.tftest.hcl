@@ -11,8 +11,12 @@ variables {
   readers     = ["job@souk-prod-analytics.iam.gserviceaccount.com"]
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {

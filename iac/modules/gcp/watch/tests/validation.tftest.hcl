@@ -12,8 +12,12 @@ variables {
   monthly_budget_usd = 1500
 }
 
-run "takes_what_is_allowed" {
+run "example_works" {
   command = plan
+
+  module {
+    source = "./example"
+  }
 }
 
 run "refuses_name" {
