@@ -16,6 +16,7 @@ BENCHES = {
     "relay": "bench.relay",
     "commit": "bench.commit",
     "latency": "bench.latency",
+    "consume": "bench.consume",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""
 

@@ -16,7 +16,7 @@ from corelib.errors import Conflict, Forgotten, Malformed, Unavailable
 from corelib.handling import handle
 from corelib.mailbox import Mailboxes
 from corelib.message import Envelope, Record, parse
-from corelib.metrics import CONSUMER_LAG, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
+from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
 from corelib.parking import MALFORMED, failure_of
 from corelib.retry import pause_of, retried
 from corelib.store import Store
@@ -79,7 +79,7 @@ class Consumer:
         tasks = [asyncio.create_task(_stop_taking(stop, subscription))]
         try:
             await subscription.open(self._assigned)
-            tasks.append(asyncio.create_task(self._watch(subscription)))
+            tasks.append(asyncio.create_task(self._watch(subscription, mailboxes)))
             async for delivery in subscription.deliveries():
                 await mailboxes.submit(delivery.record.key, _Job(delivery))
             await self._drain(mailboxes)
@@ -157,10 +157,11 @@ class Consumer:
 
     async def _attempt(self, route: Route, envelope: Envelope, record: Record, attempt: int) -> None:
         metrics = self._metrics[route.name]
-        began = asyncio.get_running_loop().time()
-        with event_span(route.name, envelope):
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        with about(envelope), event_span(route.name, envelope):
             outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
-        metrics.seconds.observe(asyncio.get_running_loop().time() - began)
+        metrics.seconds.observe(clock() - began)
         metrics.outcomes[outcome].inc()
         metrics.age.observe(max(0.0, (self._clock.now() - envelope.time).total_seconds()))
 
@@ -178,9 +179,10 @@ class Consumer:
             self._parked.add((handler, record.key))
         PARKED.labels(handler).inc()
 
-    async def _watch(self, subscription: Subscription) -> None:
-        """Show what waits on the broker and what is parked."""
+    async def _watch(self, subscription: Subscription, mailboxes: Mailboxes[_Job]) -> None:
+        """Show what waits on the broker, what is in hand, and what is parked."""
         while True:
+            MAILBOXES.set(mailboxes.keys)
             try:
                 for channel, waiting in (await subscription.lag()).items():
                     CONSUMER_LAG.labels(channel).set(waiting)

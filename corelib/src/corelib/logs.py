@@ -6,14 +6,14 @@ from typing import Literal
 
 import structlog
 
-from corelib.tracing import EVENT
+from corelib.tracing import EVENT, trace_id
 
 
 def configure(*, service: str, level: str = "info", form: Literal["json", "text"] = "json") -> None:
     """Send structlog's and the standard library's logs to standard output in one form."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        _name_event,
+        _name_work,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -48,9 +48,12 @@ def configure(*, service: str, level: str = "info", form: Literal["json", "text"
         logging.getLogger(noisy).setLevel("WARNING")
 
 
-def _name_event(
+def _name_work(
     _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
+    """Name the trace and the event in hand."""
+    if (trace := trace_id()) is not None:
+        event["trace_id"] = trace
     if (envelope := EVENT.get()) is not None:
         event.update(event_id=str(envelope.id), event_type=envelope.type, event_key=envelope.key)
     return event

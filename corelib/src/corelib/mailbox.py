@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from corelib.metrics import MAILBOXES
-
 T = TypeVar("T")
 
 
@@ -30,7 +28,13 @@ class Mailboxes(Generic[T]):
         self._idle: deque[asyncio.Future[None]] = deque()
         self._changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
+        self._draining = False
         self._workers = [asyncio.create_task(self._serve()) for _ in range(concurrency)]
+
+    @property
+    def keys(self) -> int:
+        """How many keys have work in hand."""
+        return len(self._lanes)
 
     async def submit(self, key: str, item: T) -> None:
         """Put work into a key's mailbox; waits while all mailboxes together are full."""
@@ -46,10 +50,11 @@ class Mailboxes(Generic[T]):
         self._make_ready(key)
 
     async def drain(self) -> None:
-        """Return when everything submitted is done."""
-        while self._accepted:
-            self._raise_failure()
-            await self._change()
+        """Return when all that is at work is done; nothing more is begun, and what waits is forgotten."""
+        self._draining = True
+        while self._idle:
+            self._wake_one()
+        await asyncio.gather(*self._workers)
         self._raise_failure()
 
     async def cancel(self) -> None:
@@ -58,14 +63,14 @@ class Mailboxes(Generic[T]):
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
         self._lanes.clear()
-        MAILBOXES.set(0)
 
     async def _serve(self) -> None:
-        while True:
-            while not self._ready:
+        while not self._draining:
+            if not self._ready:
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)
                 await idle
+                continue
             key = self._ready.popleft()
             try:
                 pause = await self._work(self._lanes[key][0])
@@ -92,7 +97,9 @@ class Mailboxes(Generic[T]):
         if key not in self._lanes:
             return  # cancelled while it waited
         self._ready.append(key)
-        MAILBOXES.set(len(self._lanes))
+        self._wake_one()
+
+    def _wake_one(self) -> None:
         while self._idle:
             idle = self._idle.popleft()
             if not idle.done():

@@ -45,11 +45,11 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
 def serve(service: Service) -> None:
     """Run a service in this process until it is told to stop."""
     logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
-    _collect_less()
+    collect_less()
     uvloop.run(service.run())
 
 
-def _collect_less() -> None:
+def collect_less() -> None:
     """Keep what lives for good out of the collector's sight, and let requests make more garbage before it looks."""
     gc.collect()
     gc.freeze()
