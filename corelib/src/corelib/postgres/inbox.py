@@ -13,7 +13,8 @@ import asyncpg
 import structlog
 
 from corelib.errors import Conflict, Duplicate, Unavailable
-from corelib.postgres import queries
+from corelib.postgres import inbox_queries as queries
+from corelib.postgres.literals import binary, text
 from corelib.postgres.pool import Pool
 from corelib.transaction import CLOCKS_DIFFER, Mark, Origin
 
@@ -26,13 +27,16 @@ _TABLE = "inbox"
 log = structlog.get_logger(__name__)
 
 
-async def write_mark(connection: asyncpg.Connection, mark: Mark, remembered: bytes | None) -> None:
-    """Write a mark in one statement. Raises `Duplicate`."""
-    if mark.made is None:
-        written = len(await connection.fetch(queries.WRITE_KEY, mark.scope, mark.id, remembered)) == queries.KEY_ROWS
-    else:
-        written = await connection.fetchval(queries.WRITE_MARK, _day(mark.made), mark.scope, mark.id, remembered)
-    if not written:
+def mark_statement(mark: Mark, made: datetime, remembered: bytes | None) -> str:
+    """Return the statement that writes an event's mark; it fails if there is one (see `is_mark`)."""
+    body = "NULL" if remembered is None else binary(remembered)
+    return f"{queries.WRITE_MARK} ('{_day(made)}',{text(mark.scope)},{text(mark.id)},{body})"
+
+
+async def write_key(connection: asyncpg.Connection, mark: Mark, remembered: bytes | None) -> None:
+    """Write a caller's key in one statement. Raises `Duplicate`."""
+    rows = await connection.fetch(queries.WRITE_KEY, mark.scope, mark.id, remembered)
+    if len(rows) != queries.KEY_ROWS:
         _, before = await recall_mark(connection, mark)
         raise Duplicate(mark.scope, mark.id, before)
 
@@ -44,6 +48,11 @@ async def recall_mark(connection: asyncpg.Connection, mark: Mark) -> tuple[bool,
     else:
         row = await connection.fetchrow(queries.RECALL_MARK, _day(mark.made), mark.scope, mark.id)
     return row is not None, row["remembered"] if row else None
+
+
+def is_mark(error: asyncpg.UniqueViolationError) -> bool:
+    """Return whether it was a mark that was there before."""
+    return str(getattr(error, "table_name", None)).startswith(f"{_TABLE}_")
 
 
 def lacks_day(error: asyncpg.CheckViolationError) -> bool:
@@ -76,7 +85,7 @@ class Inbox:
     async def _changing(self) -> AsyncIterator[tuple[asyncpg.Connection, date, set[date]]]:
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_LOCK_WAIT)
-            await connection.execute(queries.LOCK_SCHEMA)
+            await connection.execute(queries.LOCK_INBOX)
             [row] = await connection.fetch(queries.INBOX_DAYS)
             yield connection, row["today"], set(row["days"])
 

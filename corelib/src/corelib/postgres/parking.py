@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from corelib.message import Record
-from corelib.postgres import queries
+from corelib.postgres import inbox_queries as queries
 from corelib.postgres.pool import Pool
 from corelib.postgres.transaction import headers_of
 from corelib.store import Failure, Parked, Queued

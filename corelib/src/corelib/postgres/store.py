@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from corelib.errors import Conflict, Unavailable
+from corelib.errors import Conflict, Duplicate, Unavailable
 from corelib.history import History
 from corelib.message import Record
 from corelib.operation import Operations
@@ -18,7 +18,7 @@ from corelib.part import Part
 from corelib.postgres import operator_queries, queries, schema
 from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
-from corelib.postgres.inbox import Inbox, InboxKeeper, lacks_day, recall_mark
+from corelib.postgres.inbox import Inbox, InboxKeeper, is_mark, lacks_day, recall_mark
 from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
@@ -155,6 +155,9 @@ class Postgres:
                     await tx.commit()
                 connection.require_sent()
         except asyncpg.UniqueViolationError as error:
+            if mark is not None and is_mark(error):
+                _, remembered = await self.recall(mark)
+                raise Duplicate(mark.scope, mark.id, remembered) from error
             # Two transactions made the same thing: the rerun sees the other's and decides.
             raise Conflict(f"postgres: {error}") from error
         except asyncpg.CheckViolationError as error:

@@ -11,7 +11,7 @@ from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
 from corelib.postgres.connection import Connection
-from corelib.postgres.inbox import write_mark
+from corelib.postgres.inbox import mark_statement, write_key
 from corelib.postgres.literals import binary, text
 from corelib.postgres.ring import Ring
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
@@ -62,21 +62,25 @@ class PostgresTransaction(Transaction):
 
     async def commit(self) -> None:
         """Write mark, timers and events; the store commits right after. Raises `Duplicate`."""
-        if self.mark is not None:
-            await write_mark(self.connection, self.mark, self.remembered)
+        last: list[str] = []
+        if self.mark is not None and self.mark.made is None:
+            await write_key(self.connection, self.mark, self.remembered)
+        elif self.mark is not None and self.mark.made is not None:
+            last.append(mark_statement(self.mark, self.mark.made, self.remembered))
         for scheduled in self.scheduled:
             await self._write_timer(scheduled)
         if self.cancelled:
             await self.execute(queries.CANCEL_TIMERS, [timer.id for timer in self.cancelled])
         if self.outgoing:
-            await self._write_events(self.outgoing, await self._ring.slot(self.connection))
+            last.append(await self._write_events(self.outgoing, await self._ring.slot(self.connection)))
+        self.connection.before_commit(";".join(last))
 
-    async def _write_events(self, records: list[Record], slot: int) -> None:
-        """Leave the last statement to COMMIT; only a transaction with very many events has others before it."""
+    async def _write_events(self, records: list[Record], slot: int) -> str:
+        """Return the last statement, to go with COMMIT; only a transaction with very many events has others before."""
         *first, last = (records[at : at + _ROWS] for at in range(0, len(records), _ROWS))
         for some in first:
             await self.execute(write_events(some, slot))
-        self.connection.before_commit(write_events(last, slot))
+        return write_events(last, slot)
 
     async def _write_timer(self, scheduled: Scheduled) -> None:
         records = scheduled.records
