@@ -133,5 +133,6 @@ def _refusal(operation: str, status: int, answer: dict[str, Any]) -> ClientError
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
         "CancellationReasons": answer.get("CancellationReasons", []),
+        "Item": answer.get("Item"),
     }
     return ClientError(response, operation)

@@ -17,10 +17,12 @@ from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
 from corelib.dynamo.transaction import DynamoTransaction
-from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
+from corelib.errors import Conflict, Duplicate, Problem, TooLarge, Unavailable
 from corelib.message import Channel, Event, Transport
+from corelib.metrics import AWS_CALLS
+from corelib.once import run_once
 from corelib.store import Pending, Store
-from corelib.transaction import Mark, Origin
+from corelib.transaction import Mark, Origin, Transaction
 
 ORDERS = Channel("orders")
 MAILS = Channel("mails", Transport.SQS)
@@ -455,3 +457,89 @@ async def test_a_database_without_tables_is_unavailable(aws_endpoint: str) -> No
     store = Dynamo("shop", Aws(endpoint_url=aws_endpoint, prefix=prefix))
     with pytest.raises(Unavailable):
         await store.open(Origin("shop", ManualClock(), frozenset()))
+
+
+def gets() -> float:
+    return float(AWS_CALLS.labels("dynamodb", "GetItem")._value.get())
+
+
+async def test_a_transaction_reads_what_it_has_written(store: Dynamo) -> None:
+    async with store.transaction() as tx:
+        assert await tx.get(CARTS, {"user_id": "u-1"}) is None
+        tx.put(CARTS, {"user_id": "u-1", "version": 1})
+        assert await tx.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 1}
+        tx.delete(CARTS, {"user_id": "u-1"})
+        assert await tx.get(CARTS, {"user_id": "u-1"}) is None
+
+
+async def test_what_this_process_wrote_a_moment_ago_is_read_without_a_call(store: Dynamo) -> None:
+    async with store.transaction() as tx:
+        tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
+    before = gets()
+    async with store.transaction() as tx:
+        assert await tx.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 1}
+        tx.put(CARTS, {"user_id": "u-1", "version": 2}, version=1)
+    assert gets() == before
+
+
+async def test_a_decision_on_what_has_changed_meanwhile_is_a_conflict(open_store: Open) -> None:
+    store, other = await open_store(), await open_store()
+    await store.put(CARTS, {"user_id": "u-1", "version": 1})
+
+    async def decide(user: str, *, write: bool) -> None:
+        async with store.transaction(mark=Mark("h", user)) as tx:
+            await tx.get(CARTS, {"user_id": user})
+            await other.put(CARTS, {"user_id": user, "version": 7})
+            if write:
+                tx.put(CARTS, {"user_id": user, "version": 2})
+
+    for user, write in (("u-1", False), ("u-2", False), ("u-3", True)):
+        with pytest.raises(Conflict):
+            await decide(user, write=write)
+        assert await store.recall(Mark("h", user)) == (False, None)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+async def test_who_was_misled_by_what_the_process_remembered_is_run_again(open_store: Open, *, failing: bool) -> None:
+    store, other = await open_store(), await open_store()
+    async with store.transaction() as tx:
+        tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
+    await other.put(CARTS, {"user_id": "u-1", "version": 2})
+    seen: list[int] = []
+
+    async def decide(tx: Transaction) -> None:
+        assert isinstance(tx, DynamoTransaction)
+        cart = await tx.get(CARTS, {"user_id": "u-1"}) or {}
+        seen.append(cart["version"])
+        if failing and cart["version"] == 1:
+            raise Problem(409, "too-early", "Not yet.")
+
+    await run_once(store, decide, mark=Mark("h", "1"))
+    assert seen == [1, 2]
+
+
+async def test_a_failure_on_fresh_reads_is_told_as_it_is(store: Dynamo) -> None:
+    await store.put(CARTS, {"user_id": "u-1", "version": 1})
+
+    async def fail(tx: Transaction) -> None:
+        assert isinstance(tx, DynamoTransaction)
+        await tx.get(CARTS, {"user_id": "u-1"})
+        raise Problem(409, "too-early", "Not yet.")
+
+    with pytest.raises(Problem):
+        await run_once(store, fail)
+
+
+async def test_a_mark_alone_is_one_conditional_put(store: Dynamo) -> None:
+    transactions = AWS_CALLS.labels("dynamodb", "TransactWriteItems")
+    before = transactions._value.get()
+
+    async def remember(answer: bytes) -> None:
+        async with store.transaction(mark=Mark("h", "1")) as tx:
+            tx.remember(answer)
+
+    await remember(b"first")
+    with pytest.raises(Duplicate) as caught:
+        await remember(b"second")
+    assert caught.value.remembered == b"first"
+    assert transactions._value.get() == before

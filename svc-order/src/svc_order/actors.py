@@ -71,7 +71,7 @@ class Fulfilment(Actor):
                 )
             )
             return
-        known = await self.orders.find(event.order_id)
+        known = await self.orders.find(event.order_id, tx)
         if known is None or known.status is not Status.CONFIRMED:
             tx.publish(RefundRequested(order_id=event.order_id, reason="the order had ended before the payment"))
 
@@ -92,12 +92,12 @@ class Fulfilment(Actor):
         await self._cancel(tx, event.order_id, "not completed in time", refund=True)
 
     async def _cancel(self, tx: DynamoTransaction, order_id: UUID, reason: str, *, refund: bool) -> None:
-        before = await self.orders.find(order_id)
+        before = await self.orders.find(order_id, tx)
         if before is not None:
             cancel(self.orders, tx, before, self.clock, reason=reason, refund=refund)
 
     async def _step(self, tx: DynamoTransaction, order_id: UUID, step: Step, *, reason: str = "") -> Order | None:
-        order = await self.orders.find(order_id)
+        order = await self.orders.find(order_id, tx)
         after = order.after(step, now=self.clock.now(), reason=reason) if order else None
         if after is None:
             log.info("nothing to do for the order", order_id=str(order_id), step=step, status=order and order.status)

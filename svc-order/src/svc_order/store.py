@@ -30,9 +30,10 @@ class Orders:
     def __init__(self, db: Dynamo) -> None:
         self._db = db
 
-    async def find(self, order_id: UUID) -> Order | None:
-        """Return an order."""
-        item = await self._db.get(ORDERS, {"order_id": str(order_id)})
+    async def find(self, order_id: UUID, tx: DynamoTransaction | None = None) -> Order | None:
+        """Return an order; given a transaction, one that is still so when it commits."""
+        key = {"order_id": str(order_id)}
+        item = await (tx.get(ORDERS, key) if tx else self._db.get(ORDERS, key))
         return _order(item) if item else None
 
     async def of_user(self, user_id: UUID, *, limit: int, start: Item | None) -> tuple[list[Order], Item | None]:

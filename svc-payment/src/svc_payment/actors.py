@@ -35,7 +35,7 @@ class Cashier(Actor):
     @receive
     async def charge_settled(self, event: ChargeSettled, tx: DynamoTransaction) -> None:
         """Record the provider's answer."""
-        payment = await self._payment(event.order_id)
+        payment = await self._payment(event.order_id, tx)
         settle(
             self.payments,
             tx,
@@ -48,15 +48,15 @@ class Cashier(Actor):
     @receive
     async def refund_requested(self, event: RefundRequested, tx: DynamoTransaction) -> None:
         """Give the money back, now or as soon as it is ours."""
-        ask_refund(self.payments, tx, await self._payment(event.order_id))
+        ask_refund(self.payments, tx, await self._payment(event.order_id, tx))
 
     @receive
     async def refund_settled(self, event: RefundSettled, tx: DynamoTransaction) -> None:
         """Record that the money went back."""
-        finish_refund(self.payments, tx, await self._payment(event.order_id))
+        finish_refund(self.payments, tx, await self._payment(event.order_id, tx))
 
-    async def _payment(self, order_id: UUID) -> Payment:
-        payment = await self.payments.find(order_id)
+    async def _payment(self, order_id: UUID, tx: DynamoTransaction) -> Payment:
+        payment = await self.payments.find(order_id, tx)
         if payment is None:
             raise LookupError(f"there is no payment for order {order_id}")
         return payment

@@ -18,9 +18,10 @@ class Payments:
     def __init__(self, db: Dynamo) -> None:
         self._db = db
 
-    async def find(self, order_id: UUID) -> Payment | None:
-        """Return the payment of an order."""
-        item = await self._db.get(PAYMENTS, {"order_id": str(order_id)})
+    async def find(self, order_id: UUID, tx: DynamoTransaction | None = None) -> Payment | None:
+        """Return the payment of an order; given a transaction, one that is still so when it commits."""
+        key = {"order_id": str(order_id)}
+        item = await (tx.get(PAYMENTS, key) if tx else self._db.get(PAYMENTS, key))
         return _payment(item) if item else None
 
     def add(self, tx: DynamoTransaction, payment: Payment) -> None:

@@ -19,8 +19,8 @@ from corelib.dynamo.shares import LEASE_SECONDS, Shares, roll_of
 from corelib.dynamo.streams import StreamTail
 from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
 from corelib.dynamo.timers import DueTimers, TimerItems
-from corelib.dynamo.transaction import DynamoTransaction
-from corelib.errors import Unavailable
+from corelib.dynamo.transaction import DynamoTransaction, Recent
+from corelib.errors import Conflict, Duplicate, Unavailable
 from corelib.history import History
 from corelib.operation import Operations
 from corelib.part import Part
@@ -56,6 +56,7 @@ class Dynamo(Documents):
         self._table = table
         self._committer = Committer(self._client, table, self._announce)
         self._timers = TimerItems(table)
+        self._recent = Recent()
         self._due = DueTimers(self._client, table, self._committer)
         self.operations: Operations = DynamoOperations(self._client, table)
         self.parking: ParkingLot = Parking(self._client, table, lambda: self._origin.clock)
@@ -115,10 +116,23 @@ class Dynamo(Documents):
         Raises `Duplicate` at commit when the mark exists, `Conflict` when it should be run again.
         """
         unit = DynamoTransaction(
-            self._origin, mark, traceparent, catalog=self._catalog, committer=self._committer, timers=self._timers
+            self._origin,
+            mark,
+            traceparent,
+            documents=self,
+            catalog=self._catalog,
+            committer=self._committer,
+            timers=self._timers,
+            recent=self._recent,
         )
-        yield unit
-        await unit.commit()
+        try:
+            yield unit
+            await unit.commit()
+        except Exception as error:
+            unit.distrust()
+            if not unit.trusting or isinstance(error, Conflict | Duplicate | Unavailable):
+                raise
+            raise Conflict("what this process remembered may have misled it: again, with fresh reads") from error
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
         """Return whether a mark is committed, and what was remembered with it. Raises `Forgotten`."""
