@@ -163,7 +163,9 @@ class Consumer:
             outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
         metrics.seconds.observe(clock() - began)
         metrics.outcomes[outcome].inc()
-        metrics.age.observe(max(0.0, (self._clock.now() - envelope.time).total_seconds()))
+        age = max(0.0, (self._clock.now() - envelope.time).total_seconds())
+        metrics.age.observe(age)
+        metrics.handled.observe(age)
 
     def _again(self, route: Route, envelope: Envelope, job: _Job, error: Exception) -> float:
         seconds = pause_of(_WAITS, job.tries)

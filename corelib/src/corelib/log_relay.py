@@ -4,6 +4,7 @@ Small transactions when idle, for latency; the more waits, the larger, for throu
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from uuid import uuid4
 
@@ -12,7 +13,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from corelib.broker import LogSink
 from corelib.errors import EraChanged, LeaseLost, Unavailable
-from corelib.metrics import OUTBOX_LAG, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.headers import unpack
+from corelib.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.stages import Progress
 from corelib.store import Chunk, LogSource, Wake
 
 _STANDBY_SECONDS = 1.0
@@ -37,6 +40,7 @@ class LogRelay:
         self._measured = 0.0
         self._limit = _FEWEST
         self._behind = False
+        self._progress = Progress("kafka")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
@@ -110,6 +114,7 @@ class LogRelay:
             await self._source.passed(chunk.after)
         else:
             await self._source.commit(chunk.after)
+        self._progress.delivered(unpack(chunk.rows[0][3]))
         for channel, count in Counter(row[0] for row in chunk.rows).items():
             RELAYED.labels("kafka", channel).inc(count)
 
@@ -118,7 +123,9 @@ class LogRelay:
         self._behind = chunk is not None and len(chunk.rows) == self._limit
         if chunk is None:
             self._limit = _FEWEST
-        elif self._behind:
+            return None
+        self._progress.read(unpack(chunk.rows[0][3]))
+        if self._behind:
             size = sum(len(row[4]) + len(row[3]) for row in chunk.rows) / len(chunk.rows)
             self._limit = max(1, min(_MOST, 4 * self._limit, int(_CHUNK_BYTES / max(size, 1))))
         return chunk
@@ -132,12 +139,14 @@ class LogRelay:
     async def _measure(self, chunk: Chunk | None) -> None:
         if _now() - self._measured >= 1:
             self._measured = _now()
-            OUTBOX_LAG.labels("kafka").set(await self._source.lag_seconds() if chunk else 0.0)
+            self._progress.lags(await self._source.lag_seconds() if chunk else 0.0)
 
-    def _failed(self, state: RetryCallState) -> None:
+    async def _failed(self, state: RetryCallState) -> None:
         RELAY_FAILURES.labels("kafka").inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))
+        with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
+            self._progress.lags(await self._source.lag_seconds())
 
 
 def _now() -> float:

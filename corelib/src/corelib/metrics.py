@@ -14,6 +14,11 @@ RELAY_ACTIVE = Gauge("outbox_relay_active", "1 while this process holds the rela
 RELAY_SHARDS = Gauge("outbox_relay_shards", "Shards of the outbox that are this process's share.", ("relay",))
 OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest committed record not yet acknowledged.", ("relay",))
 
+RELAY_STALLED = Gauge("outbox_relay_stalled", "1 while work waits and none was delivered for 10 s.", ("relay",))
+
+EVENT_STAGE = Histogram(
+    "event_stage_seconds", "Age of an event when it came to a stage.", ("stage",), buckets=(*_LATENCY, 30, 60, 300)
+)
 HANDLED = Counter("events_handled_total", "Events by outcome.", ("handler", "outcome"))
 HANDLE_SECONDS = Histogram("event_handling_duration_seconds", "Time of one attempt.", ("handler",), buckets=_LATENCY)
 EVENT_AGE = Histogram("event_age_seconds", "Time from commit to handled.", ("handler",), buckets=(*_LATENCY, 30, 60))
@@ -38,6 +43,7 @@ class HandlerMetrics:
     def __init__(self, handler: str) -> None:
         self.seconds = HANDLE_SECONDS.labels(handler)
         self.age = EVENT_AGE.labels(handler)
+        self.handled = EVENT_STAGE.labels("handled")
         self.outcomes = {
             outcome: HANDLED.labels(handler, outcome) for outcome in ("done", "duplicate", "retried", "parked")
         }

@@ -6,6 +6,7 @@ with its key, so that other keys flow; what is parked is tried again each minute
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from uuid import uuid4
@@ -16,8 +17,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
 from corelib.message import Record
-from corelib.metrics import OUTBOX_LAG, PARKED, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.metrics import PARKED, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
+from corelib.stages import Progress
 from corelib.store import Failure, OutboxReader, ParkingLot, Pending, Wake
 
 _STANDBY_SECONDS = 1.0
@@ -56,6 +58,7 @@ class Relay:
         self._parked: set[tuple[str, str]] = set()
         self._renewed = 0.0
         self._measured = 0.0
+        self._progress = Progress(name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
@@ -84,6 +87,7 @@ class Relay:
                 pending = await self._reader.read(self._batch)
                 await self._measure(pending)
                 if pending:
+                    self._progress.read(pending[0].record.headers)
                     await self._deliver(pending, stop)
                     poll = _SHORTEST_POLL
                 else:
@@ -129,6 +133,7 @@ class Relay:
     async def _acknowledge(self, done: Sequence[Pending]) -> None:
         if done:
             await self._reader.acknowledge(done)
+            self._progress.delivered(done[0].record.headers)
             for channel, count in Counter(entry.record.channel for entry in done).items():
                 RELAYED.labels(self._relay, channel).inc(count)
 
@@ -187,7 +192,7 @@ class Relay:
         now = asyncio.get_running_loop().time()
         if now - self._measured >= 1:
             self._measured = now
-            OUTBOX_LAG.labels(self._relay).set(await self._reader.lag_seconds() if pending else 0.0)
+            self._progress.lags(await self._reader.lag_seconds() if pending else 0.0)
 
     async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
         try:
@@ -195,7 +200,9 @@ class Relay:
         except TimeoutError:
             return
 
-    def _failed(self, state: RetryCallState) -> None:
+    async def _failed(self, state: RetryCallState) -> None:
         RELAY_FAILURES.labels(self._relay).inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("relay waits for its store or broker", relay=self._relay, reason=str(error))
+        with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
+            self._progress.lags(await self._reader.lag_seconds())

@@ -14,9 +14,9 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from corelib.broker import LogBroker, Publisher
+from corelib.broker import LogBroker, Publisher, Refused
 from corelib.clock import Clock
-from corelib.errors import Forgotten, Unavailable, UsageError
+from corelib.errors import Forgotten, InvalidEvent, Unavailable, UsageError
 from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
 from corelib.message import Channel, Envelope, Record, Transport
 from corelib.operation import Operation, Operations
@@ -147,6 +147,10 @@ class Replay:
 
         async def attempt() -> None:
             sent = await self._publisher.send(left)
+            for record, outcome in zip(left, sent, strict=True):
+                if isinstance(outcome, Refused):
+                    what = f"{self._publisher.name} will never take event {record.header('ce_id')}: {outcome.reason}"
+                    raise InvalidEvent(what)
             left[:] = [record for record, ok in zip(left, sent, strict=True) if not ok]
             if left:
                 raise Unavailable(self._publisher.name, f"{len(left)} records were refused")

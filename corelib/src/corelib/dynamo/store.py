@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from botocore.exceptions import ClientError
 
+from corelib import stages
 from corelib.aws import Aws, code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
@@ -133,6 +134,8 @@ class Dynamo(Documents):
             if not unit.trusting or isinstance(error, Conflict | Duplicate | Unavailable):
                 raise
             raise Conflict("what this process remembered may have misled it: again, with fresh reads") from error
+        if unit.outgoing:
+            stages.committed(unit.outgoing[0].headers)
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:
         """Return whether a mark is committed, and what was remembered with it. Raises `Forgotten`."""

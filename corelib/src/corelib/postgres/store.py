@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from corelib import stages
 from corelib.errors import Conflict, Duplicate, Unavailable
 from corelib.history import History
 from corelib.message import Record
@@ -166,6 +167,7 @@ class Postgres:
             await self._inbox.make(*([mark.made] if mark and mark.made else []))
             raise Conflict("postgres: the inbox had no table of this day yet") from error
         if tx.outgoing:
+            stages.committed(tx.outgoing[0].headers)
             self._announce()
 
     async def recall(self, mark: Mark) -> tuple[bool, bytes | None]:

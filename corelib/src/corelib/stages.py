@@ -1,0 +1,54 @@
+"""Where events are on their way, and whether a relay gets anywhere: what an operator watches."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from corelib.metrics import EVENT_STAGE, OUTBOX_LAG, RELAY_STALLED
+
+_STALLED_SECONDS = 10.0
+
+_COMMITTED, _READ, _ACKNOWLEDGED = (EVENT_STAGE.labels(stage) for stage in ("committed", "read", "acknowledged"))
+
+
+def committed(headers: Iterable[tuple[str, str]]) -> None:
+    """Note that a transaction has committed, by the headers of its first event."""
+    _COMMITTED.observe(_age(headers))
+
+
+class Progress:
+    """What one relay tells of itself. Stalled is who has had work for ten seconds and delivered none; idle has none."""
+
+    def __init__(self, relay: str) -> None:
+        self._lag = OUTBOX_LAG.labels(relay)
+        self._stalled = RELAY_STALLED.labels(relay)
+        self._stuck_since: float | None = None
+
+    def read(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Note that events were read, by the headers of the first."""
+        _READ.observe(_age(headers))
+
+    def delivered(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Note that events were acknowledged, by the headers of the first."""
+        _ACKNOWLEDGED.observe(_age(headers))
+        self._moves()
+
+    def lags(self, seconds: float) -> None:
+        """Note the age of the oldest event that waits, 0.0 where none does."""
+        self._lag.set(seconds)
+        if not seconds:
+            self._moves()
+            return
+        now = asyncio.get_running_loop().time()
+        self._stuck_since = now if self._stuck_since is None else self._stuck_since
+        self._stalled.set(now - self._stuck_since >= _STALLED_SECONDS)
+
+    def _moves(self) -> None:
+        self._stuck_since = None
+        self._stalled.set(0)
+
+
+def _age(headers: Iterable[tuple[str, str]]) -> float:
+    """Return the age of an event, by its CloudEvents time and this machine's clock."""
+    time = next((value for name, value in headers if name == "ce_time"), None)
+    return 0.0 if time is None else max(0.0, (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds())
