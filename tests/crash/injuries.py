@@ -48,7 +48,7 @@ class Schedule:
             while time.monotonic() < until:
                 target, injury = self._deck.pop() if self._deck else self._draw()
                 if target not in self._injured:
-                    group.create_task(self._injure(target, injury, self.choice.uniform(0.0, 3.0)))
+                    group.create_task(self._injure(target, injury, self.choice.uniform(0.0, min(3.0, seconds / 4))))
                 self.tend()
                 await asyncio.sleep(self.choice.uniform(0.1, 0.8))
         self.tend()
@@ -94,7 +94,7 @@ class Schedule:
 
     async def _pause(self, name: str, seconds: float) -> None:
         async with paused(self.stage.players[name]):
-            await asyncio.sleep(2 * seconds)
+            await asyncio.sleep(4 * seconds)  # in a long run, past a lease and a consumer's session
 
     async def _cut_postgres(self, name: str, seconds: float) -> None:
         await self._cut(self.stage.players[name].postgres, seconds)

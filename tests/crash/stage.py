@@ -29,6 +29,9 @@ EVENTS: dict[str, type[EntryAdded | EntryBooked | EntryChimed]] = {
     kind.type: kind for kind in (EntryAdded, EntryBooked, EntryChimed)
 }
 _POLL_SECONDS = 0.2
+_STALLED_SECONDS = 60.0
+# One of each chain per entry, and one per timer.
+_EXPECTED = "SELECT 2 * count(*) + count(*) FILTER (WHERE chimes) FROM entry"
 _TESTS = Path(__file__).parents[1]
 
 
@@ -109,8 +112,21 @@ class Stage:
         """Return the players of one kind."""
         return [player for name, player in self.players.items() if name.startswith(kind)]
 
-    async def facts(self) -> Facts:
-        """Collect what happened; for the end, when nothing moves any more."""
+    async def at_the_end(self) -> Facts:
+        """Stop the writers, wait until all effects are there or no more come, and return what happened."""
+        for writer in self.of("writer"):
+            await writer.kill()
+        loop = asyncio.get_running_loop()
+        seen, since = -1, loop.time()
+        while (now := await self.fetchval("SELECT count(*) FROM effect")) < await self.fetchval(_EXPECTED):
+            if now != seen:
+                seen, since = now, loop.time()
+            if loop.time() - since > _STALLED_SECONDS:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        return await self._facts()
+
+    async def _facts(self) -> Facts:
         entries = await self.fetch("SELECT id, account, number, chimes FROM entry")
         effects = await self.fetch("SELECT kind, account, number FROM effect ORDER BY n")
         parked = await self.fetch("SELECT handler, key, reason FROM parked")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.timeout(1_800)
 @pytest.mark.parametrize(
     "world",
     [
+        pytest.param(WORLD, id="up to the effect, two keys"),
         pytest.param(LONG, id="many transactions"),
         pytest.param(WORLD | {"Consumers": "{}", "Transactions": "3"}, id="three transactions of two keys"),
         pytest.param(WORLD | {"Consumers": "{}", "Faults": "2"}, id="two faults of relays and database"),
