@@ -20,7 +20,9 @@ from corelib.kafka import Kafka
 from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Record
 from corelib.outbox_log import OutboxLog
+from corelib.postgres import queries
 from corelib.postgres.log import PostgresLogTable
+from corelib.postgres.pool import Pool
 from corelib.postgres.ring import Ring
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import write_events
@@ -397,6 +399,42 @@ async def test_the_ring_keeps_what_was_written_before_there_was_a_relay(store: P
         store._ring._look_at = 0.0
     assert not await ring.turn(timedelta(0)), "a table that no relay has read was emptied"
     assert await following(await leased(store)) == [0, 1, 2]
+
+
+class _Hanging:
+    """A connection whose client is paused, or cut off, once it holds the lock on a table of the ring."""
+
+    def __init__(self, connection: Any, locked: asyncio.Event) -> None:
+        self._connection = connection
+        self._locked = locked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, query: str, *args: Any) -> str:
+        answer = str(await self._connection.execute(query, *args))
+        if query in queries.LOCK_SLOT.values():
+            self._locked.set()
+            await asyncio.Event().wait()
+        return answer
+
+
+async def test_a_process_that_is_paused_while_it_turns_the_ring_stops_nobody_for_long(store: Postgres) -> None:
+    locked = asyncio.Event()
+
+    class HangingPool(Pool):
+        @asynccontextmanager
+        async def connection(self) -> AsyncIterator[Any]:
+            async with store._pool.connection() as connection:
+                yield _Hanging(connection, locked)
+
+    log = await leased(store)
+    turning = asyncio.create_task(Ring(HangingPool("", schema="", size=1)).turn(timedelta(0)))
+    await locked.wait()
+    await note(store, 1)
+    assert await asyncio.wait_for(following(log), 20) == [1]
+    turning.cancel()
+    await asyncio.gather(turning, return_exceptions=True)
 
 
 @pytest.mark.parametrize(

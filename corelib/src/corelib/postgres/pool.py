@@ -26,6 +26,7 @@ DOWN = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
 )
@@ -66,7 +67,13 @@ class Pool:
         self._dsn = dsn
         self._size = size
         self._least = least
-        self._settings = {"search_path": schema, "application_name": f"souk-{schema}", **(settings or {})}
+        self._settings = {
+            "search_path": schema,
+            "application_name": f"souk-{schema}",
+            # A process that is paused or cut off keeps the locks of its transactions no longer than this.
+            "idle_in_transaction_session_timeout": "60s",
+            **(settings or {}),
+        }
         self._pool: asyncpg.Pool | None = None
         self._full: tuple[float, Unavailable] | None = None
 

@@ -148,6 +148,9 @@ DELETE FROM timer WHERE id IN (
 ) RETURNING due, channels, keys, headers, payloads
 """
 
+# -- never_pause -- a client that is paused or cut off here would hold a lock that every relay waits for.
+NEVER_PAUSE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
+
 # -- lock_ring -- one turns at a time, and not before it is due.
 LOCK_RING = "SELECT slot FROM outbox_ring WHERE turned < clock_timestamp() - $1::interval FOR UPDATE SKIP LOCKED"
 
