@@ -1,16 +1,25 @@
 """How far a consumer group is behind its topics: in records, and by the age of the oldest that waits."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from corelib.errors import Unavailable
 from corelib.kafka_admin import administering, topics_of
 
 _POLL_MILLISECONDS = 2_000
+# A new cluster makes the topic of its groups at the first question about one.
+_COORDINATED = AsyncRetrying(
+    retry=retry_if_exception_type(GroupCoordinatorNotAvailableError),
+    wait=wait_random_exponential(multiplier=0.1, max=1.0),
+    stop=stop_after_delay(10),
+    reraise=True,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,9 @@ async def lag_of(bootstrap: str, group: str, topics: Collection[str]) -> dict[st
     """Return a group's lag by topic; of a group that never committed, everything waits. Raises `Unavailable`."""
     async with administering(bootstrap) as admin:
         known = await topics_of(admin, topics)
-        committed = await admin.list_consumer_group_offsets(group)
+        committed: Mapping[TopicPartition, OffsetAndMetadata] = await _COORDINATED(
+            admin.list_consumer_group_offsets, group
+        )
     partitions = [TopicPartition(name, number) for name, topic in known.items() for number in topic.partitions]
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     try:

@@ -90,7 +90,7 @@ def test_a_string_with_nul_would_end_the_statement_and_is_refused() -> None:
 
 async def test_a_key_with_nul_is_refused_when_it_is_published(store: Postgres) -> None:
     async with store.transaction() as tx:
-        with pytest.raises(InvalidEvent, match="who contains the character NUL"):
+        with pytest.raises(InvalidEvent, match="who is the event's key and must be text without control characters"):
             tx.publish(Said(who="a\0b"))
 
 
