@@ -139,13 +139,20 @@ class OutboxLog:
         self._moved = -_KEEP_UP_SECONDS
 
     async def acquire(self, holder: str) -> bool:
-        """Take or renew the lease; False while another relay holds it. Raises `EraChanged` in a restored database."""
+        """Take or renew the lease; False if another relay holds it, or did since it was last renewed.
+
+        Raises `EraChanged` in a restored database.
+        """
         term = await self._table.take(holder, _LEASE)
         if term is None:
             self._fence = None
             return False
         if term.fence == self._fence:
             return True
+        if self._fence is not None:
+            # It ran out, was another's, and is ours again: what was read under it must not be sent now.
+            self._fence = None
+            return False
         database, now = await self._table.here()
         _require_same_era(self._relay, term, database, now)
         self._fence, self._database = term.fence, database

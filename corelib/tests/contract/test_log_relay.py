@@ -297,6 +297,19 @@ async def test_a_relay_that_could_not_give_up_its_lease_reads_again_what_it_had_
     assert await following(log) == [1]
 
 
+async def test_a_lease_that_was_anothers_meanwhile_is_not_renewed_but_taken_anew(store: Postgres) -> None:
+    await note(store, 1)
+    log = await leased(store, "paused")
+    assert await following(log) == [1]
+    for _ in range(2):
+        await store.pool.execute("UPDATE outbox_cursor SET lease_until = now() - interval '1 s'")
+        await leased(store, "other")
+        await store.pool.execute("UPDATE outbox_cursor SET lease_until = now() - interval '1 s'")
+        assert not await log.acquire("paused"), "the relay would send what it has in hand, and read it again"
+        assert await log.acquire("paused")
+        assert await following(log) == [1]
+
+
 @asynccontextmanager
 async def open_transaction(dsn: str, schema: str = "public") -> AsyncIterator[asyncpg.Connection]:
     """Give a connection whose transaction has a number and is under way."""
