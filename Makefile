@@ -8,6 +8,7 @@ ROOMS := corelib contracts svc-user svc-product svc-order svc-payment fn-notify 
 TESTS = $(wildcard $(ROOMS:%=%/tests) $(ROOMS:%=%/tests_real)) tests
 
 export ANALYTICS ?= 1
+export IAC ?= 0
 export BASKETS ?= 1000
 export RATE ?= 0
 export STAY ?= 1
@@ -49,7 +50,7 @@ check: $(VENV)/.ready ## Lint, strict types, and the rules between rooms
 	@for tests in $(TESTS); do $(BIN)/mypy --explicit-package-bases $$tests || exit 1; done
 	$(BIN)/lint-imports --no-cache
 
-up: $(VENV)/.ready ## Start the stack and leave it running
+up: $(VENV)/.ready ## Start the stack and leave it running (IAC=1: on what Terraform makes of AWS)
 	@$(BIN)/python -m devstack up
 
 down: $(VENV)/.ready ## Stop the stack, keep its data

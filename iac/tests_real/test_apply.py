@@ -67,7 +67,7 @@ def run(cloud: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     seen.undeletable = str(failed.value).count("Error: deleting MSK Configuration"), str(failed.value).count("Error: ")
     stack.forget(*local_cloud.NOT_DELETED)
     stack.destroy(_ENVIRONMENT)
-    seen.kept = stack.run("state", "list").split()
+    seen.kept = stack.addresses()
     seen.after = _everything(cloud)
     return seen
 

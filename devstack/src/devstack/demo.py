@@ -52,7 +52,7 @@ async def demo(options: Options, settings: StackSettings, console: Console) -> i
         await stack.up()
         if options.crash:
             stack.supervise()
-        report = await _show(options, settings, stack, console, began)
+        report = await replay_and_prove(options, settings, stack, console, began)
         if options.stay:
             await _stay(stack, console)
     finally:
@@ -60,9 +60,10 @@ async def demo(options: Options, settings: StackSettings, console: Console) -> i
     return 1 if report["audit_findings"] else 0
 
 
-async def _show(
+async def replay_and_prove(
     options: Options, settings: StackSettings, stack: Stack, console: Console, began: float
 ) -> dict[str, Any]:
+    """Replay baskets through a running stack and audit it; return the report, which is written as well."""
     console.print(f"Reading {options.baskets} baskets ...")
     replay = await asyncio.to_thread(load, options.baskets)
     progress = Progress(total=len(replay.baskets))

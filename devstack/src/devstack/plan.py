@@ -31,7 +31,7 @@ def plan(settings: StackSettings, only: Collection[str] = (), *, strict: bool = 
         "order": order,
         "payment": payment,
         "gateway": gateway,
-        "notify": notify,
+        "notify": None if settings.outputs_file.exists() else notify,
         "analytics": analytics if settings.analytics else None,
     }
     unknown = sorted(set(only) - local.keys())

@@ -1,5 +1,6 @@
 """Where the stack lives and listens: defaults, overridden by SOUK_* variables."""
 
+import json
 import random
 import socket
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class StackSettings(BaseSettings):
     cache: Path = Field(default_factory=lambda: Path.home() / ".cache" / "souk")
     relays_apart: bool = Field(default=False, description="Each service's relay in a process of its own.")
     analytics: bool = Field(default=True, validation_alias="ANALYTICS")
+    iac: bool = Field(default=False, validation_alias="IAC", description="Terraform makes what there is of AWS.")
 
     gateway_port: int = 8080
     user_port: int = 8081
@@ -56,7 +58,7 @@ class StackSettings(BaseSettings):
     bigquery_grpc_port: int = 59060
 
     aws_region: str = "ap-south-1"
-    aws_prefix: str = "souk-"
+    prefix: str = Field(default="souk-", validation_alias="SOUK_AWS_PREFIX")
     admin_email: str = "admin@example.com"
 
     external_postgres: str | None = Field(default=None, validation_alias="SOUK_POSTGRES_DSN")
@@ -75,6 +77,18 @@ class StackSettings(BaseSettings):
     def secrets(self) -> keys.Secrets:
         """The secrets of this stack, generated at their first use."""
         return keys.Secrets(self.home / "secrets")
+
+    @property
+    def outputs_file(self) -> Path:
+        """Where Terraform's outputs are, once it has made what there is of AWS."""
+        return self.home / "iac" / "outputs.json"
+
+    @property
+    def aws_prefix(self) -> str:
+        """What the names of tables, queues and buckets begin with."""
+        if not self.outputs_file.exists():
+            return self.prefix
+        return str(json.loads(self.outputs_file.read_text())["settings"]["SOUK_AWS_PREFIX"])
 
     @property
     def gateway_url(self) -> str:

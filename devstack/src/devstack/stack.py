@@ -21,6 +21,7 @@ from devstack.progress import Progress
 from devstack.settings import StackSettings
 from devstack.starting import Starter
 from devstack.state import Entry, State, locked
+from devstack.terraform import apply, refuse_other_stores
 
 _WATCH_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -44,6 +45,25 @@ class Stack:
 
         If a part fails, or the start is cancelled, everything is stopped again.
         """
+        if self.settings.iac and not only:
+            refuse_other_stores(self.settings)
+            await self._start(["aws"])
+            await self._terraform()
+        return await self._start(only)
+
+    async def _terraform(self) -> None:
+        """Let Terraform make what there is of AWS; services are told its outputs."""
+        began = time.monotonic()
+        with self._progress:
+            self._progress.tell("terraform", "applying")
+            try:
+                await apply(self.settings)
+            except BaseException:
+                await self.down()
+                raise
+            self._progress.tell("terraform", f"ready after {time.monotonic() - began:.1f} s")
+
+    async def _start(self, only: Collection[str] = ()) -> bool:
         await asyncio.to_thread(self._make_home)
         async with locked(self.settings.home / "up.lock"):
             self._parts = {part.name: part for part in plan(self.settings, only)}

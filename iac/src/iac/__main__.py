@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from iac import evidence, package, policies, tables
+from iac import evidence, local_cloud, package, page, policies, tables
 from iac.errors import IacError
+from iac.places import ENVIRONMENTS
 from iac.policies import Verdict
 from iac.workspace import Workspace
 
@@ -29,6 +30,17 @@ def write_tables() -> None:
         (module / "README.md").write_text(tables.readme(module))
 
 
+@app.command("page")
+def write_page() -> None:
+    """Write the picture and the costs in docs/infrastructure.md anew."""
+    with TemporaryDirectory() as folder:
+        stack = Workspace(Path(folder), "aws")
+        stack.lay()
+        stack.init()
+        plans = dict(zip(ENVIRONMENTS, stack.plans(*ENVIRONMENTS), strict=True))
+    page.PAGE.write_text(page.renewed(page.PAGE.read_text(), plans))
+
+
 @app.command()
 def judge(file: Path) -> None:
     """Judge a plan or a state, as `terraform show -json` gives it, by the policies."""
@@ -43,6 +55,12 @@ def check(environment: Annotated[str, typer.Argument(help="dev, staging or prod"
         stack.lay()
         stack.init()
         _tell(stack.plan(environment))
+
+
+@app.command()
+def local(folder: Path, endpoint: Annotated[str, typer.Option(help="Where the local cloud answers")]) -> None:
+    """Make a local cloud's tables, queues, buckets and Lambda; leave what they are called in outputs.json."""
+    local_cloud.provision(folder, endpoint)
 
 
 def _tell(shown: dict[str, object]) -> None:

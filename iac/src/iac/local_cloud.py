@@ -4,8 +4,16 @@ The real apply expects exactly this: what is listed here and works after all fai
 shrinks as the emulator grows. The rest of each resource, and all of it on AWS, is covered by plan, policies and schema.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from iac.workspace import LOCAL_ACCOUNT, Workspace
+
+ENVIRONMENT = "dev"
+STORES = ("table", "bucket", "queue", "mail", "notify")
+"""The modules that hold what services use of AWS, when they run on one machine."""
 
 # Resources that it cannot make, or can make but not give back.
 REFUSED = {
@@ -65,3 +73,27 @@ def _changed(change: Mapping[str, Any]) -> set[str]:
         for name, value in after.items()
         if value not in (None, {}) and unknown.get(name) is not True and value != before.get(name)
     }
+
+
+def provision(folder: Path, endpoint: str) -> dict[str, Any]:
+    """Make the stores of an environment at an endpoint, or bring them up to date; return the outputs, and leave them.
+
+    The folder keeps the state. What else there is on AWS (network, cluster, database, brokers) has no use there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    variables = {
+        "account_id": LOCAL_ACCOUNT,
+        "allow_data_loss": "true",
+        "notify_environment": json.dumps({"AWS_ENDPOINT_URL": endpoint}),
+        # Two at once, the least that Lambda allows: each more is a process more on this machine.
+        "notify_concurrency": "3",
+    }
+    stack = Workspace(folder, "aws", endpoint, variables)
+    stack.lay()
+    stack.init()
+    # Its SES takes no configuration set for an identity that is there already: made once, mail is left alone.
+    done = {"mail"} if any(address.startswith("module.mail.") for address in stack.addresses()) else set()
+    stack.apply_only(ENVIRONMENT, [f"module.{name}" for name in STORES if name not in done])
+    outputs = stack.outputs()
+    (folder / "outputs.json").write_text(json.dumps(outputs, indent=2))
+    return outputs

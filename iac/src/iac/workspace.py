@@ -12,7 +12,8 @@ from iac.places import ROOM
 
 LOCAL_ACCOUNT = "000000000000"
 
-_LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
+# Beside the stack, which may be laid anew.
+_LOCAL_STATE = 'terraform {\n  backend "local" {\n    path = "../terraform.tfstate"\n  }\n}\n'
 _OFFLINE = """provider "aws" {
   allowed_account_ids         = []
   skip_credentials_validation = true
@@ -46,6 +47,7 @@ class Workspace:
     def lay(self) -> None:
         """Copy the stack with its modules, keep its state in the folder, and point it at the endpoint."""
         for part in {self.stack, "modules"}:
+            shutil.rmtree(self.folder / part, ignore_errors=True)
             shutil.copytree(ROOM / part, self.folder / part, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
         override = (_EMULATED if self.endpoint else _OFFLINE) + (_LOCAL_STATE if self._has_environments else "")
         (self.home / "local_override.tf").write_text(override)
@@ -72,6 +74,15 @@ class Workspace:
     def apply(self, plan: str = "plan") -> str:
         """Apply a plan; return what Terraform said. Raises `TerraformFailed`."""
         return self.run("apply", "-input=false", "-no-color", "-parallelism=30", plan)
+
+    def apply_only(self, environment: str, targets: Sequence[str]) -> str:
+        """Apply parts of an environment, with what they need."""
+        calm = ("-auto-approve", "-input=false", "-no-color", "-parallelism=30")
+        return self.run("apply", *calm, *self._values(environment), *(f"-target={target}" for target in targets))
+
+    def addresses(self) -> list[str]:
+        """Return the addresses of all resources in the state."""
+        return self.run("state", "list").split() if (self.folder / "terraform.tfstate").exists() else []
 
     def forget(self, *addresses: str) -> None:
         """Take resources out of the state without touching them."""
