@@ -4,16 +4,18 @@ aiobotocore's client spends 0.7 ms of CPU on a call, most of it on endpoint rule
 this protocol does not need. Credentials and endpoint are still aiobotocore's. Decision record 0005 has the figures.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from zlib import crc32
 
 import aiohttp
 import orjson
-from aiohttp.hdrs import ACCEPT_ENCODING, USER_AGENT
+from aiohttp.hdrs import ACCEPT_ENCODING, DATE, USER_AGENT
 from botocore.exceptions import ClientError
 
 from corelib.aws import Aws, backoff
@@ -61,7 +63,15 @@ class Wire:
         self._url = url
         self._session = session
         self._service = protocol.client
+        self._told: tuple[str, float] | None = None
         self._signer = Signer(url, aws.region, service=protocol.signed_as, target=protocol.target)
+
+    def server_time(self) -> datetime | None:
+        """Return the time by the service's own clock, to a second; None before its first answer."""
+        if self._told is None:
+            return None
+        date, at = self._told
+        return parsedate_to_datetime(date) + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
     async def call(self, operation: str, params: dict[str, Any], *, patience_seconds: float = 0.0) -> dict[str, Any]:
         """Return the answer. Raises `ClientError` when refused, `Unavailable` when there is no answer.
@@ -95,6 +105,8 @@ class Wire:
         headers = self._signer.headers(operation, body, await self._aws.credentials(), datetime.now(UTC))
         timeout = _timeout(patience_seconds) if patience_seconds else _TIMEOUT
         async with self._session.post(self._url, data=body, headers=headers, timeout=timeout) as response:
+            if (date := response.headers.get(DATE)) is not None:
+                self._told = (date, asyncio.get_running_loop().time())
             raw = await response.read()
             checksum = response.headers.get("x-amz-crc32")
             if checksum is not None and int(checksum) != crc32(raw):

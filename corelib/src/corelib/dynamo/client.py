@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from corelib.aws import Aws, backoff, reaching
@@ -22,6 +23,10 @@ class Client:
         """Call one operation by its name in the protocol, e.g. `call("GetItem", TableName=..., Key=...)`."""
         with reaching("dynamodb"):
             return await (await wire(self.aws, DYNAMODB)).call(operation, params)
+
+    async def server_time(self) -> datetime | None:
+        """Return the time by DynamoDB's own clock, to a second; None before its first answer."""
+        return (await wire(self.aws, DYNAMODB)).server_time()
 
     async def pages(self, operation: str, **params: Any) -> AsyncIterator[dict[str, Any]]:
         """Yield each page of a query or scan."""

@@ -141,11 +141,16 @@ WRITE_TIMER = "INSERT INTO timer (id, due, channels, keys, headers, payloads) VA
 # -- cancel_timers --
 CANCEL_TIMERS = "DELETE FROM timer WHERE id = ANY($1::uuid[])"
 
-# -- fire_timers -- SKIP LOCKED: replicas share the due ones instead of queueing behind each other.
+# -- fire_timers -- one replica at a time, or two would give timers of one key to the outbox in the wrong order.
+# SKIP LOCKED: one that is being cancelled is not waited for. now(), as what is not stable is compared row by row.
 FIRE_TIMERS = """
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('corelib.timers.' || current_schema, 0)) AS ours
+)
 DELETE FROM timer WHERE id IN (
-    SELECT id FROM timer WHERE due <= $1 ORDER BY due LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING due, channels, keys, headers, payloads
+    SELECT id FROM timer WHERE (SELECT ours FROM turn) AND due <= coalesce($1::timestamptz, now())
+    ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING id, due, channels, keys, headers, payloads
 """
 
 # -- never_pause -- a client that is paused or cut off here would hold a lock that every relay waits for.
