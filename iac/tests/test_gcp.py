@@ -9,7 +9,7 @@ import pytest
 from google.cloud import bigquery
 
 from contracts import channels
-from iac import evidence
+from iac import bill, evidence, page
 from job_analytics import resources
 from job_analytics.settings import AnalyticsSettings
 from job_analytics.sinks import BUCKET, TABLE
@@ -101,3 +101,16 @@ def _statements(plan: dict[str, Any]) -> list[dict[str, Any]]:
         for resource in found
         if resource["type"] == "iam_statement" and resource["address"].startswith("module.role[0].aws_iam_role_policy")
     ]
+
+
+def test_the_page_tells_the_costs_that_are_planned(gcp_plans: dict[str, dict[str, Any]]) -> None:
+    text = page.GOOGLE_PAGE.read_text()
+    assert text.count("<!-- cost: ") == 1
+    assert page.renewed_google(text, gcp_plans) == text, "make it anew: python -m iac page"
+
+
+def test_an_environment_at_rest_costs_less_than_what_its_budget_warns_at(gcp_plans: dict[str, dict[str, Any]]) -> None:
+    for plan in gcp_plans.values():
+        lines = bill.google_bill(plan)
+        assert all(line.month > 0 for line in lines)
+        assert sum(line.month for line in lines) < 0.8 * bill.budget(plan)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from iac import providers, terraform
+from iac import evidence, policies, providers, terraform
 from iac.errors import NoProvider, TerraformFailed
 from iac.places import ROOM, plugins
+from iac.policies import Verdict
 from iac.standin import schemas
 from iac.standin.mirror import mirror
+from iac.workspace import Workspace
 
 _HEAD = (ROOM / "modules" / "gcp" / "key" / "versions.tf").read_text()
 _GOOD = """
@@ -164,6 +166,18 @@ def _differing(path: str, ours: Mapping[str, Any], real: Mapping[str, Any]) -> I
 def _both(ours: Mapping[str, Any], real: Mapping[str, Any], what: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
     shared = ours.get(what, {}).keys() & real.get(what, {}).keys()
     return ((name, (ours[what][name], real[what][name])) for name in sorted(shared))
+
+
+def test_the_stack_on_aws_meets_its_policies_through_the_stand_in_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # It is of a newer release than ours at hand, so this tells that "5.100 or newer" holds for both.
+    monkeypatch.setenv("SOUK_TF_PLUGIN_DIR", str(mirror("aws")))
+    stack = Workspace(tmp_path, "aws")
+    stack.lay()
+    stack.init()
+    verdicts = policies.judge(evidence.of_plan(stack.plan("prod")))
+    assert set(verdicts.values()) == {Verdict.PASSED}
 
 
 def test_text_without_a_source_map_has_no_source() -> None:

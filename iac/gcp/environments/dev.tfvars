@@ -18,4 +18,4 @@ results_days = 30
 readers      = ["group:analysts@souk.example"]
 
 alarm_emails       = ["platform-dev@souk.example"]
-monthly_budget_usd = 600
+monthly_budget_usd = 700

@@ -1,7 +1,7 @@
 """What an environment costs a month before anybody uses it: what is planned, times `prices.toml`."""
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,28 @@ def bill(plan: Mapping[str, Any]) -> list[Line]:
     ]
 
 
-def table(plans: Mapping[str, Mapping[str, Any]]) -> str:
+def google_bill(plan: Mapping[str, Any]) -> list[Line]:
+    """Return what a planned environment of the analytics costs a month at rest, with its least workers."""
+    found = evidence.resources(evidence.of_plan(plan))
+    prices = tomllib.loads((ROOM / "prices.toml").read_text())["google"]
+    hour = prices["hour"]
+    (cluster,) = (values["cluster_config"] for values in _all(found, "google_dataproc_cluster"))
+    groups = [cluster["master_config"], cluster["worker_config"]]
+    nodes = sum(group["num_instances"] for group in groups)
+    hours = sum(group["num_instances"] * hour["node"][group["machine_type"]] for group in groups)
+    vcpus = sum(group["num_instances"] * int(group["machine_type"].rpartition("-")[2]) for group in groups)
+    disks = sum(group["num_instances"] * group["disk_config"]["boot_disk_size_gb"] for group in groups)
+    tunnels = len(_all(found, "google_compute_vpn_tunnel")) * hour["tunnel"]
+    connections = len(_all(found, "aws_vpn_connection")) * hour["connection"]
+    return [
+        Line("masters and workers, with their disks", hours * _HOURS + disks * prices["month"]["disk_gib"]),
+        Line("Dataproc's own fee", vcpus * hour["vcpu"] * _HOURS),
+        Line("HA VPN, both sides", (tunnels + connections) * _HOURS),
+        Line("NAT", nodes * hour["nat"] * _HOURS),
+    ]
+
+
+def table(plans: Mapping[str, Mapping[str, Any]], bill: Callable[[Mapping[str, Any]], list[Line]] = bill) -> str:
     """Return the bills of environments side by side, in Markdown."""
     bills = {name: {line.what: line.month for line in bill(plan)} for name, plan in plans.items()}
     whats = next(iter(bills.values()))
@@ -47,7 +68,8 @@ def table(plans: Mapping[str, Mapping[str, Any]]) -> str:
 def budget(plan: Mapping[str, Any]) -> float:
     """Return what an environment may cost a month, in dollars."""
     found = evidence.resources(evidence.of_plan(plan))
-    return sum(float(values["limit_amount"]) for values in _all(found, "aws_budgets_budget"))
+    google = [values["amount"]["specified_amount"]["units"] for values in _all(found, "google_billing_budget")]
+    return sum(map(float, google)) + sum(float(values["limit_amount"]) for values in _all(found, "aws_budgets_budget"))
 
 
 def _network(found: Sequence[Resource], prices: Mapping[str, Any]) -> Iterator[Line]:
