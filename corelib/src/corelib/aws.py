@@ -5,10 +5,9 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from corelib.errors import Unavailable
@@ -47,14 +46,22 @@ class Aws:
         self.region = region
         self.endpoint_url = endpoint_url
         self.prefix = prefix
-        self._session = get_session()
-        if access_key_id and secret_access_key:
-            self._session.set_credentials(access_key_id, secret_access_key)
+        self._keys = (access_key_id, secret_access_key)
         self._credentials: Any = None
         self._shared: dict[str, Any] = {}
         self._stack = AsyncExitStack()
         self._opening: dict[str, asyncio.Lock] = {}
         self._users = 0
+
+    @cached_property
+    def _session(self) -> Any:
+        # A third of a service's import time, for what only an account in use needs.
+        from aiobotocore.session import get_session  # noqa: PLC0415 -- see above
+
+        session = get_session()
+        if all(self._keys):
+            session.set_credentials(*self._keys)
+        return session
 
     async def client(self, service: str) -> Any:
         """Return the open client of a service, e.g. "s3"."""
@@ -89,6 +96,8 @@ class Aws:
             await self._stack.aclose()
 
     def _create(self, service: str) -> Any:
+        from aiobotocore.config import AioConfig  # noqa: PLC0415 -- as the session
+
         return self._session.create_client(
             service,
             region_name=self.region,

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from corelib import openapi, tracing
+from corelib import openapi
 from corelib.actor import Actor, Route
 from corelib.api import Api
 from corelib.auth import Authenticator
@@ -67,7 +67,6 @@ class Service:
         authenticator: Authenticator | None = None,
         clock: Clock | None = None,
     ) -> None:
-        tracing.configure()
         self.name = name
         self.settings = settings
         self.store = store

@@ -10,8 +10,7 @@ from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from corelib.message import Envelope
@@ -20,22 +19,6 @@ EVENT: ContextVar[Envelope | None] = ContextVar("event", default=None)
 """The event in hand, if any."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
-
-
-class _Provider(TracerProvider):
-    """Knows whether anybody looks at what it records."""
-
-    watched = False
-
-    def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        self.watched = True
-        super().add_span_processor(span_processor)
-
-
-def configure() -> None:
-    """Give spans real ids even where nothing exports them; an application's own provider is left alone."""
-    if not isinstance(trace.get_tracer_provider(), TracerProvider):
-        trace.set_tracer_provider(_Provider(shutdown_on_exit=False))
 
 
 def current_traceparent() -> str | None:
@@ -117,6 +100,5 @@ class _Passed:
 
 
 def _is_watched() -> bool:
-    """Return whether somebody looks at spans: an application's own provider, or a processor given to ours."""
-    provider = trace.get_tracer_provider()
-    return provider.watched if isinstance(provider, _Provider) else isinstance(provider, TracerProvider)
+    """Return whether somebody looks at spans: the application has set up a provider of its own."""
+    return not isinstance(trace.get_tracer_provider(), ProxyTracerProvider)
