@@ -71,7 +71,7 @@ audit: $(VENV)/.ready ## Prove across all stores that orders, payments, stock an
 bench: $(VENV)/.ready ## Load the running gateway with k6 (QUICK=1 for 30 s) and draw the result
 	@$(BIN)/python -m bench.load
 
-bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay (QUICK=1 for a smaller run)
+bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay, commit, latency, consume, backlog, dynamo, http, import (QUICK=1: smaller)
 	@$(BIN)/python -m bench $*
 
 schemas: $(VENV)/.ready ## Write the golden JSON Schemas of all events anew

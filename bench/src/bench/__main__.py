@@ -17,6 +17,7 @@ BENCHES = {
     "commit": "bench.commit",
     "latency": "bench.latency",
     "consume": "bench.consume",
+    "http": "bench.http",
     "import": "bench.footprint",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""

@@ -41,7 +41,7 @@ class Bench:
 
     def say(self, what: str) -> None:
         """Show what is going on."""
-        self.console.print(f"  {what}", highlight=False, markup=False)
+        self.console.print(f"  {what}", highlight=False, markup=False, soft_wrap=True)
 
     async def interleaved(self, contenders: Mapping[str, Contender], *, rounds: int, unit: str) -> Samples:
         """Measure all contenders in turn, `rounds` times; each round begins with another one."""

@@ -34,16 +34,12 @@ def trace_id() -> str | None:
     return f"{current.trace_id:032x}" if current.is_valid else None
 
 
-@contextlib.contextmanager
-def span(name: str, kind: SpanKind, traceparent: str | None) -> Iterator[Span]:
+def span(name: str, kind: SpanKind, traceparent: str | None) -> contextlib.AbstractContextManager[Span]:
     """Open a span below a remote parent; its trace id is on every log line within (see `corelib.logs`)."""
     if not _is_watched():
-        with _Passed(traceparent) as passed:
-            yield passed
-        return
+        return _Passed(traceparent)
     parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    with trace.get_tracer("corelib").start_as_current_span(name, context=parent, kind=kind) as current:
-        yield current
+    return trace.get_tracer("corelib").start_as_current_span(name, context=parent, kind=kind)
 
 
 class about:  # noqa: N801 -- used as a function is; a generator would take thrice the time, on each event
