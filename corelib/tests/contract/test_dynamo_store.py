@@ -543,3 +543,15 @@ async def test_a_mark_alone_is_one_conditional_put(store: Dynamo) -> None:
         await remember(b"second")
     assert caught.value.remembered == b"first"
     assert transactions._value.get() == before
+
+
+async def test_times_rise_within_a_stream_whoever_wrote_by_whatever_clock(open_store: Open, clock: ManualClock) -> None:
+    ahead, behind = await open_store(), await open_store()
+    await place(ahead, "o-1", 1, 2)
+    clock.advance(timedelta(seconds=-5))
+    await place(behind, "o-1", 3)
+    await place(ahead, "o-1", 4)
+    pending = await read(await reader(ahead))
+    assert numbers(pending) == [1, 2, 3, 4]
+    times = [entry.position.committed for entry in pending if isinstance(entry.position, Entry)]
+    assert times == sorted(set(times))

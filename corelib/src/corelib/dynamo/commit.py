@@ -41,23 +41,34 @@ class Unit:
     remembered: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What comes next in a stream, and when its last entry was committed, in microseconds."""
+
+    following: int = 0
+    committed: int = 0
+
+
+_NEW = Known()
+
+
 class Sequences:
-    """The next sequence of the streams used last, in this process's knowledge."""
+    """What this process knows of the streams used last."""
 
     def __init__(self, size: int = _KNOWN_STREAMS) -> None:
         self._size = size
-        self._next: OrderedDict[Stream, int] = OrderedDict()
+        self._known: OrderedDict[Stream, Known] = OrderedDict()
 
-    def get(self, stream: Stream) -> int:
-        """Return the next sequence; 0 when unknown, as most streams are new ones."""
-        return self._next.get(stream, 0)
+    def get(self, stream: Stream) -> Known:
+        """Return what is known; that a stream is new where nothing is, as most streams are."""
+        return self._known.get(stream, _NEW)
 
-    def learn(self, stream: Stream, following: int) -> None:
-        """Remember what comes next; forget the stream that was used longest ago."""
-        self._next[stream] = following
-        self._next.move_to_end(stream)
-        if len(self._next) > self._size:
-            self._next.popitem(last=False)
+    def learn(self, stream: Stream, known: Known) -> None:
+        """Remember it; forget the stream that was used longest ago."""
+        self._known[stream] = known
+        self._known.move_to_end(stream)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
 
 
 class Committer:
@@ -86,7 +97,7 @@ class Committer:
                 raise TooLarge(f"{len(operations)} items in a transaction; DynamoDB takes {MAX_ITEMS}")
             if await self._write(unit, operations, list(heads), len(fixed)):
                 for entry in entries:
-                    self._sequences.learn(entry.stream, entry.sequence + 1)
+                    self._sequences.learn(entry.stream, Known(entry.sequence + 1, entry.committed))
                 if entries:
                     self._announce(entries)
                 return
@@ -119,21 +130,20 @@ class Committer:
             _raise_for(error, reasons, unit, first_head)
             for stream, reason in zip(streams, reasons[first_head:], strict=False):
                 if reason["Code"] == _FAILED:
-                    self._sequences.learn(stream, int(reason.get("Item", {}).get("next", {"N": "0"})["N"]))
+                    self._sequences.learn(stream, _known(reason.get("Item", {})))
             return False
         return True
 
     def _number(self, records: Sequence[Record], now: int) -> list[Entry]:
-        following: dict[Stream, int] = {}
+        """Number the records; their times are unlike and rise in a stream, whoever's clock they are by."""
+        known: dict[Stream, Known] = {}
         entries = []
-        # A microsecond apart, so that the index has their order too.
-        for committed, record in enumerate(records, now):
+        for time, record in enumerate(records, now):
             stream = (record.channel, record.key)
-            sequence = following.get(stream)
-            if sequence is None:
-                sequence = self._sequences.get(stream)
-            entries.append(Entry(record, sequence, committed, self.writer))
-            following[stream] = sequence + 1
+            last = known.get(stream) or self._sequences.get(stream)
+            entry = Entry(record, last.following, max(time, last.committed + 1), self.writer)
+            entries.append(entry)
+            known[stream] = Known(entry.sequence + 1, entry.committed)
         return entries
 
     def _mark(self, unit: Unit) -> list[Attribute]:
@@ -147,11 +157,15 @@ class Committer:
         return [self._new(item, "ALL_OLD")]
 
     def _heads(self, heads: dict[Stream, int], entries: list[Entry]) -> list[Attribute]:
-        following = {entry.stream: entry.sequence + 1 for entry in entries}
-        return [self._head(stream, guess, following[stream]) for stream, guess in heads.items()]
+        last = {entry.stream: entry for entry in entries}
+        return [self._head(last[stream], guess) for stream, guess in heads.items()]
 
-    def _head(self, stream: Stream, guess: int, following: int) -> Attribute:
-        item = {**head_key(stream), "next": attribute(following)}
+    def _head(self, last: Entry, guess: int) -> Attribute:
+        item = {
+            **head_key(last.stream),
+            "next": attribute(last.sequence + 1),
+            "committed": attribute(last.committed),
+        }
         if guess == 0:
             return self._new(item, "ALL_OLD")
         return {
@@ -177,6 +191,11 @@ class Committer:
                 "ReturnValuesOnConditionCheckFailure": on_failure,
             }
         }
+
+
+def _known(head: Attribute) -> Known:
+    values = {name: int(head[name]["N"]) for name in ("next", "committed") if name in head}
+    return Known(values.get("next", 0), values.get("committed", 0))
 
 
 def _duplicate(mark: Mark, item: Attribute | None) -> Duplicate:

@@ -6,17 +6,26 @@ from typing import Any
 
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute
-from corelib.dynamo.layout import due_text, entry_key, entry_of, instant, microseconds
+from corelib.dynamo.layout import (
+    INDEX,
+    SENT,
+    SHARDS,
+    Stream,
+    due_text,
+    entry_key,
+    entry_of,
+    instant,
+    microseconds,
+    sent_partition,
+)
 from corelib.history import Page, Past, Place, Selection
 
 _PAGE = 250
-# An entry has a body, as a stream's head has not; without `shard` it is delivered.
-_DELIVERED = "attribute_exists(#body) AND attribute_not_exists(#shard)"
-_NAMES = {"#body": "body", "#shard": "shard"}
+_LAST = "9" * 20
 
 
 class DynamoHistory:
-    """Implements `History`. Keys that are named are looked up; without, the whole table is scanned once."""
+    """Implements `History`. Keys that are named are looked up in the table, times in its index, a little behind it."""
 
     def __init__(self, client: Client, table: str) -> None:
         self._client = client
@@ -28,42 +37,48 @@ class DynamoHistory:
         number = after["request"] if after else 0
         start = after["start"] if after else None
         while number < len(requests):
-            operation, params = requests[number]
-            page = await self._client.call(operation, **params, **({"ExclusiveStartKey": start} if start else {}))
+            page = await self._client.call(
+                "Query", **requests[number], **({"ExclusiveStartKey": start} if start else {})
+            )
             start = page.get("LastEvaluatedKey")
             number += start is None
             pasts = map(_past, page["Items"])
             yield Page([past for past in pasts if selection.wants(past)], {"request": number, "start": start})
 
-    def _requests(self, selection: Selection) -> list[tuple[str, dict[str, Any]]]:
-        """Return the operations whose pages, one after the other, hold everything that is meant, and more."""
-        condition, names, values = _DELIVERED, dict(_NAMES), dict[str, Any]()
-        if selection.since:
-            condition, names["#due"] = f"{condition} AND #due >= :since", "due"
-            values[":since"] = {"S": due_text(microseconds(selection.since))}
-        common = {
+    def _requests(self, selection: Selection) -> list[dict[str, Any]]:
+        """Return the queries whose pages, one after the other, hold everything that is meant, and more."""
+        channels = sorted(selection.channels)
+        if selection.keys:
+            return [self._of_stream(stream) for stream in product(channels, sorted(selection.keys))]
+        since = due_text(microseconds(selection.since) if selection.since else 0)
+        until = due_text(microseconds(selection.until)) if selection.until else _LAST
+        partitions = (sent_partition(channel, shard) for channel, shard in product(channels, range(SHARDS)))
+        return [self._of_time(partition, since, until) for partition in partitions]
+
+    def _of_stream(self, stream: Stream) -> dict[str, Any]:
+        return {
             "TableName": self._table,
             "ConsistentRead": True,
             "Limit": _PAGE,
-            "FilterExpression": condition,
-            "ExpressionAttributeNames": names,
+            "KeyConditionExpression": "pk = :pk",
+            "FilterExpression": "begins_with(#s, :sent)",
+            "ExpressionAttributeNames": {"#s": "shard"},
+            "ExpressionAttributeValues": {":pk": entry_key(stream, 0)["pk"], ":sent": {"S": SENT}},
         }
-        if not selection.keys:
-            values[":out"] = {"S": "out#"}
-            scan = {"FilterExpression": f"begins_with(pk, :out) AND {condition}", "ExpressionAttributeValues": values}
-            return [("Scan", {**common, **scan})]
-        streams = product(sorted(selection.channels), sorted(selection.keys))
-        return [
-            (
-                "Query",
-                {
-                    **common,
-                    "KeyConditionExpression": "pk = :pk",
-                    "ExpressionAttributeValues": {**values, ":pk": entry_key(stream, 0)["pk"]},
-                },
-            )
-            for stream in streams
-        ]
+
+    def _of_time(self, partition: str, since: str, until: str) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "IndexName": INDEX,
+            "Limit": _PAGE,
+            "KeyConditionExpression": "#s = :s AND #d BETWEEN :since AND :until",
+            "ExpressionAttributeNames": {"#s": "shard", "#d": "due"},
+            "ExpressionAttributeValues": {
+                ":s": {"S": partition},
+                ":since": {"S": since},
+                ":until": {"S": until},
+            },
+        }
 
 
 def _past(item: Attribute) -> Past:

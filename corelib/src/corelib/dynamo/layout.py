@@ -1,7 +1,7 @@
 """Where things lie in a service's system table: keys, shards, and outbox entries as items.
 
-Everything that waits for something carries `shard` and `due` and so appears in the sparse index `due`: pending outbox
-entries under `out#<channel>#<n>`, timers under `timer#<n>`. Without `shard` an item is out of the index.
+What is looked for by time carries `shard` and `due` and so appears in the sparse index `due`: pending outbox entries
+under `out#<channel>#<n>`, sent ones under `sent#<channel>#<n>` until they expire, timers under `timer#<n>`.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ INDEX = "due"
 SHARDS = 8
 _TIMER_SHARDS = 4
 HEAD = "head"
+SENT, _OUT = "sent#", "out#"
 # DynamoDB takes 2,048 bytes of partition key and 1,024 of sort key.
 _LONGEST_KEY = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -81,7 +82,12 @@ def shard_of(stream: Stream) -> int:
 
 def out_partition(channel: str, shard: int) -> str:
     """Return the index partition where a shard's entries wait for their relay."""
-    return f"out#{channel}#{shard}"
+    return f"{_OUT}{channel}#{shard}"
+
+
+def sent_partition(channel: str, shard: int) -> str:
+    """Return the index partition where a shard's entries are kept for replay."""
+    return f"{SENT}{channel}#{shard}"
 
 
 def timer_partition(name: str) -> str:
@@ -149,8 +155,9 @@ def pending_item(entry: Entry) -> Attribute:
 
 
 def acknowledged_item(entry: Entry, expires: datetime) -> Attribute:
-    """Return an entry's item once it was sent: out of the index, kept for replay until it expires."""
-    return {**_entry_item(entry), "expires_at": attribute(int(expires.timestamp()))}
+    """Return an entry's item once it was sent: kept for replay until it expires."""
+    shard = sent_partition(entry.record.channel, entry.shard)
+    return {**_entry_item(entry), "shard": {"S": shard}, "expires_at": attribute(int(expires.timestamp()))}
 
 
 def entry_of(item: Attribute) -> Entry:
@@ -161,7 +168,7 @@ def entry_of(item: Attribute) -> Entry:
 
 def is_pending(item: Attribute) -> bool:
     """Return whether an item is an entry that waits for its relay."""
-    return "shard" in item and str(item["shard"]["S"]).startswith("out#")
+    return "shard" in item and str(item["shard"]["S"]).startswith(_OUT)
 
 
 def due_query(table: str, partition: str, *, until: int | None = None, **more: Any) -> dict[str, Any]:
