@@ -24,7 +24,7 @@ def doctor(
 ) -> None:
     """Say in plain words what is wrong with a service's outbox, relays, consumers and brokers, and what to do.
 
-    It changes nothing, and takes a few seconds: a relay is looked at twice, to tell a stalled one from an idle one.
+    It sends and moves nothing. It takes some seconds: a relay is looked at twice, to tell a stalled one from an idle.
     Exit code 0: nothing to do (notes may be told); 1: there are problems or warnings.
 
     Example: `corelib --app svc_order doctor --json | jq '.[] | select(.level == "problem")'`

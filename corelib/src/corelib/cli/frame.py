@@ -4,10 +4,12 @@ import asyncio
 import getpass
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
+import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -83,6 +85,7 @@ async def opened(service: Service, *, brokers: bool = False) -> AsyncIterator[Se
 
 def spoken(command: Callable[[], object]) -> int:
     """Run a command line; return its exit code, with what went wrong in one sentence instead of a traceback."""
+    _log_to_the_side()
     try:
         command()
     except (SettingsError, UsageError) as error:
@@ -97,3 +100,11 @@ def spoken(command: Callable[[], object]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else USAGE
     return OK
+
+
+def _log_to_the_side() -> None:
+    """Send warnings to standard error, looked up anew each time; standard output is for what was asked."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
