@@ -15,9 +15,11 @@ pytestmark = pytest.mark.timeout(1_800)
     [
         pytest.param(WORLD, id="up to the effect, two keys"),
         pytest.param(LONG, id="many transactions"),
-        pytest.param(WORLD | {"Consumers": "{}", "Transactions": "3"}, id="three transactions of two keys"),
+        pytest.param(
+            WORLD | {"Relays": "{r1}", "Consumers": "{}", "Transactions": "3"}, id="three transactions of two keys"
+        ),
         pytest.param(WORLD | {"Consumers": "{}", "Faults": "2"}, id="two faults of relays and database"),
-        pytest.param(WORLD | {"Keys": "{a}", "Consumers": "{c1, c2}", "IdleTicks": "1"}, id="a rebalance"),
+        pytest.param(WORLD | {"Keys": "{a}", "Consumers": "{c1, c2}"}, id="a rebalance"),
     ],
 )
 async def test_a_larger_world_keeps_the_promises(tmp_path: Path, world: Mapping[str, str]) -> None:

@@ -155,7 +155,7 @@ async def test_a_schema_that_is_missing(database: str, aws_endpoint: str) -> Non
         assert any("corelib outbox migrate" in found.what for found in await examine(Case(service, nothing)))
 
 
-async def test_a_transaction_that_keeps_the_ring_from_turning(postgres: Service, database: str) -> None:
+async def test_a_transaction_that_is_open_for_long(postgres: Service, database: str) -> None:
     connection = await asyncpg.connect(database, server_settings={"application_name": "forgotten-job"})
     async with connection.transaction():
         await connection.execute("SELECT pg_current_xact_id()")

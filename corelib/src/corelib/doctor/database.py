@@ -13,14 +13,14 @@ _MEBIBYTE = 1 << 20
 
 
 async def transactions(case: Case) -> Sequence[Finding]:
-    """Name transactions that keep the ring from turning: rows that they may still write cannot be passed over."""
+    """Name transactions that keep PostgreSQL from clearing up behind everybody else."""
     store = _postgres(case)
     return [
         warning(
             "postgres",
             f"a transaction of {row['usename']} ({row['application_name'] or 'unnamed'}, pid {row['pid']}, database"
-            f" {row['datname']}, {row['state']}) is open for {span(row['seconds'])}: the outbox ring cannot turn before"
-            " it ends, so its tables grow; events go on being delivered",
+            f" {row['datname']}, {row['state']}) is open for {span(row['seconds'])}: what others update or delete"
+            " meanwhile stays as dead rows; the outbox makes none, and goes on",
             f"Let it end, or end it: SELECT pg_terminate_backend({row['pid']}). Set"
             " idle_in_transaction_session_timeout.",
         )
@@ -39,8 +39,8 @@ async def ring(case: Case) -> Sequence[Finding]:
             "outbox ring",
             f"has not turned for {span(row['seconds'])}, due after {span(store.keep.total_seconds() / 2)};"
             f" it holds {row['bytes'] // _MEBIBYTE} MiB",
-            "It turns once every relay is past its oldest table and no old transaction is open: see the other findings."
-            " The relay's process turns it; is one running?",
+            "It turns once every relay is past its oldest table, and no transaction has a lock on it: see the other"
+            " findings. The relay's process turns it; is one running?",
         )
     ]
 
