@@ -94,14 +94,11 @@ def test_the_plan_of_each_environment_meets_every_policy(suite: Suite, suite_pla
 
 
 @pytest.fixture(scope="module")
-def mutants(
-    suite: Suite, aws_side: str, tmp_path_factory: pytest.TempPathFactory
-) -> list[tuple[list[str], dict[str, Any]]]:
+def mutants(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[str], dict[str, Any]]]:
     """Plans of modules that have lost protections, with the policies that must see it; all by one Terraform."""
     there = tmp_path_factory.mktemp("mutants")
-    given = {"aws_side": aws_side} if suite.name == "gcp" else {}
     rounds = [sorted(suite.cases)[turn::_ROUNDS] for turn in range(_ROUNDS)]
-    stacks = [Workspace(there / str(turn), suite.name, variables=given) for turn in range(_ROUNDS)]
+    stacks = [Workspace(there / str(turn), suite.name) for turn in range(_ROUNDS)]
     for stack, broken in zip(stacks, rounds, strict=True):
         stack.lay()
         for name in broken:

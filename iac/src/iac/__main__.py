@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from iac.errors import IacError
 from iac.places import ENVIRONMENTS
 from iac.policies import Verdict
 from iac.workspace import Workspace
+
+Stack = Annotated[str, typer.Option(help="aws or gcp")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Runs and judges the platform's Terraform.")
 
@@ -32,29 +34,27 @@ def write_tables() -> None:
 
 @app.command("page")
 def write_page() -> None:
-    """Write the picture and the costs in docs/infrastructure.md anew."""
-    with TemporaryDirectory() as folder:
-        stack = Workspace(Path(folder), "aws")
-        stack.lay()
-        stack.init()
-        plans = dict(zip(ENVIRONMENTS, stack.plans(*ENVIRONMENTS), strict=True))
-    page.PAGE.write_text(page.renewed(page.PAGE.read_text(), plans))
+    """Write the picture and the costs in docs/infrastructure.md and infrastructure-gcp.md anew."""
+    for file, stack, renew in (
+        (page.PAGE, "aws", page.renewed),
+        (page.GOOGLE_PAGE, "gcp", page.renewed_google),
+    ):
+        plans = dict(zip(ENVIRONMENTS, _plans(stack, *ENVIRONMENTS), strict=True))
+        file.write_text(renew(file.read_text(), plans))
 
 
 @app.command()
-def judge(file: Path) -> None:
+def judge(file: Path, stack: Stack = "aws") -> None:
     """Judge a plan or a state, as `terraform show -json` gives it, by the policies."""
-    _tell(json.loads(file.read_text()))
+    _tell(json.loads(file.read_text()), stack)
 
 
 @app.command()
-def check(environment: Annotated[str, typer.Argument(help="dev, staging or prod")] = "prod") -> None:
+def check(
+    environment: Annotated[str, typer.Argument(help="dev, staging or prod")] = "prod", stack: Stack = "aws"
+) -> None:
     """Plan an environment without a cloud, and judge it."""
-    with TemporaryDirectory() as folder:
-        stack = Workspace(Path(folder), "aws")
-        stack.lay()
-        stack.init()
-        _tell(stack.plan(environment))
+    _tell(_plans(stack, environment)[0], stack)
 
 
 @app.command()
@@ -63,9 +63,17 @@ def local(folder: Path, endpoint: Annotated[str, typer.Option(help="Where the lo
     local_cloud.provision(folder, endpoint)
 
 
-def _tell(shown: dict[str, object]) -> None:
+def _plans(stack: str, *environments: str) -> list[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        there = Workspace(Path(folder), stack)
+        there.lay()
+        there.init()
+        return there.plans(*environments)
+
+
+def _tell(shown: dict[str, Any], stack: str) -> None:
     seen = evidence.of_plan(shown) if "resource_changes" in shown else evidence.of_state(shown)
-    verdicts = policies.report(seen)
+    verdicts = policies.report(seen, stack)
     for name, (verdict, complaint) in verdicts.items():
         if verdict is not Verdict.PASSED:
             typer.echo(f"{verdict.value}: {name}\n{complaint}")

@@ -28,6 +28,13 @@ _EMULATED = """provider "aws" {
   s3_use_path_style       = true
 }
 """
+# What the stack on AWS would tell, as it looks: a plan without a cloud has nobody to ask.
+_TOLD = {
+    "gcp": {
+        "aws_side": '{ vpc_id = "vpc-0123456789abcdef0", vpc_cidr = "10.40.0.0/16", '
+        'route_table_id = "rtb-0123456789abcdef0", kafka_bootstrap = "b-1.souk.kafka.ap-south-1.amazonaws.com:9098" }'
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,8 @@ class Workspace:
 
     def _values(self, environment: str) -> list[str]:
         files = [f"-var-file=environments/{environment}.tfvars"] if self._has_environments else []
-        return files + [f"-var={name}={value}" for name, value in self.variables.items()]
+        given = {**({} if self.endpoint else _TOLD.get(self.stack, {})), **self.variables}
+        return files + [f"-var={name}={value}" for name, value in given.items()]
 
     @property
     def _has_environments(self) -> bool:
