@@ -32,6 +32,11 @@ test: $(VENV)/.ready ## Run every test on real PostgreSQL, Kafka, AWS emulator a
 	@$(BIN)/python -m devstack prerequisites
 	@$(BIN)/pytest
 
+simulate: N ?= 10000
+simulate: SCENARIO ?= corelib.testing.scenarios:Ledger
+simulate: $(VENV)/.ready ## Draw N= schedules of crashes, pauses and losses (SEED= shows one, SCENARIO=module:Class)
+	@$(BIN)/python -m corelib.testing.simulation $(SCENARIO) -n $(N) $(if $(SEED),--seed $(SEED))
+
 test-crash: N ?= 5
 test-crash: SECONDS ?= 60
 test-crash: $(VENV)/.ready ## kill -9, pauses and partitions of everything under load (N= runs of SECONDS=, SEED=)

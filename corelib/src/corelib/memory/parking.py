@@ -1,0 +1,86 @@
+"""Where poison is kept in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+
+from corelib.memory.database import Database
+from corelib.memory.link import Link
+from corelib.message import Record
+from corelib.store import Failure, Parked, Queued
+
+_WAITS = Failure("waits behind a parked event of its key")
+
+
+class MemoryParking:
+    """Implements `ParkingLot`: each request is done at one moment, so nothing comes between."""
+
+    def __init__(self, database: Database, link: Link) -> None:
+        self._database = database
+        self._link = link
+
+    async def keys(self) -> frozenset[tuple[str, str]]:
+        """Return every handler and key that is parked."""
+        return frozenset((parked.handler, parked.record.key) for parked in await self.list())
+
+    async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
+        """Append a record to its key's queue, begun where there is none."""
+        await self._link.call("park", lambda: self._park(handler, record, failure, attempts))
+
+    async def append(self, handler: str, record: Record) -> bool:
+        """Let a record wait at the end of its key's queue; False where there is no queue."""
+        return await self._link.call("park behind", lambda: self._append(handler, record))
+
+    async def failed(self, parked: Parked, failure: Failure) -> None:
+        """Note one more attempt of a parked record that failed."""
+        await self._link.call("failed again", lambda: self._failed(parked, failure))
+
+    async def remove(self, parked: Parked) -> None:
+        """Take one record out."""
+        await self._link.call("unpark", lambda: self._remove(parked))
+
+    async def sizes(self) -> Mapping[str, Queued]:
+        """Return how much is parked, by handler."""
+        queues: dict[str, list[Parked]] = {}
+        for parked in await self.list():
+            queues.setdefault(parked.handler, []).append(parked)
+        return {
+            handler: Queued(len(queue), min(parked.parked for parked in queue)) for handler, queue in queues.items()
+        }
+
+    # Last, as its name hides the built-in one from the rest of the class.
+    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+        everything = await self._link.call("list parked", lambda: tuple(self._database.parked))
+        return [
+            parked for parked in everything if handler in (None, parked.handler) and key in (None, parked.record.key)
+        ]
+
+    def _park(self, handler: str, record: Record, failure: Failure, attempts: int) -> None:
+        known = {(parked.handler, _event_id(parked.record)) for parked in self._database.parked}
+        if (handler, _event_id(record)) in known:
+            return
+        number, now = str(next(self._database.numbers)), self._database.clock.now()
+        parked = Parked(number, handler, record, failure.reason, failure.traceback, attempts, now)
+        self._database.parked.append(parked)
+
+    def _append(self, handler: str, record: Record) -> bool:
+        if not any((each.handler, each.record.key) == (handler, record.key) for each in self._database.parked):
+            return False
+        self._park(handler, record, _WAITS, 0)
+        return True
+
+    def _failed(self, known: Parked, failure: Failure) -> None:
+        self._database.parked = [
+            replace(each, reason=failure.reason, traceback=failure.traceback, attempts=each.attempts + 1)
+            if each.id == known.id
+            else each
+            for each in self._database.parked
+        ]
+
+    def _remove(self, gone: Parked) -> None:
+        self._database.parked = [parked for parked in self._database.parked if parked.id != gone.id]
+
+
+def _event_id(record: Record) -> str:
+    return record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}"
