@@ -214,7 +214,7 @@ class Service:
 
     def relays(self) -> dict[str, frozenset[str]]:
         """Return the names of the service's relays, one a transport, and the channels of each."""
-        published = channels_of(self.publishes)
+        published = channels_of(self.publishes) if not getattr(self.store, "tableless", False) else frozenset()
         relays = {name: frozenset(c.name for c in published if c.transport == name) for name in self.brokers}
         return {name: channels for name, channels in relays.items() if channels}
 

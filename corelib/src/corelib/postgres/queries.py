@@ -132,6 +132,16 @@ WHERE NOT has_table_privilege(name, 'INSERT')
 _WRITE_EVENTS = "INSERT INTO outbox_{slot} (hash, channel, key, headers, payload) VALUES "
 WRITE_EVENTS = {slot: _WRITE_EVENTS.format(slot=slot) for slot in SLOTS}
 
+# -- emit_event -- into the write-ahead log and nowhere else, as part of the transaction.
+EMIT_EVENT = "pg_logical_emit_message(true, 'outbox', {content})"
+
+# -- readers_of_messages -- who reads them; without a slot they are gone with the log.
+READERS_OF_MESSAGES = """
+SELECT current_setting('wal_level') AS level,
+       (SELECT count(*) FROM pg_replication_slots
+        WHERE slot_type = 'logical' AND database = current_database()) AS slots
+"""
+
 # -- current_slot --
 CURRENT_SLOT = "SELECT slot FROM outbox_ring"
 

@@ -39,7 +39,8 @@ class Postgres:
     """One service's schema in a database.
 
     `migrations` are the service's own DDL statements, each idempotent; `provision` runs them behind corelib's. Events
-    stay in the outbox for at least `keep`, to be replayed.
+    stay in the outbox for at least `keep`, to be replayed. `tableless` writes them into the write-ahead log only, for
+    Debezium to read: no relay, no replay (docs/table-less.md).
     """
 
     name = "postgres"
@@ -52,7 +53,9 @@ class Postgres:
         migrations: Sequence[str] = (),
         pool_size: int = 10,
         keep: timedelta = timedelta(days=1),
+        tableless: bool = False,
     ) -> None:
+        self.tableless = tableless
         self.keep = keep
         self._dsn = dsn
         self._schema = schema
@@ -134,6 +137,8 @@ class Postgres:
                 )
                 await schema.require(connection, self._schema)
                 lacking = await connection.fetchval(queries.LACKING_RIGHTS)
+                if self.tableless:
+                    await self._require_reader(connection)
         except TimeoutError as error:
             raise Unavailable(self.name, f"no answer within {_CHECK_SECONDS:.0f} s") from error
         if read_only:
@@ -142,6 +147,12 @@ class Postgres:
             raise Unavailable(self.name, f"the role may not write to {lacking} in schema {self._schema}: grant it that")
         for pool in (self._pool, self._relays):
             pool.require_room()
+
+    async def _require_reader(self, connection: asyncpg.Connection) -> None:
+        level, slots = (await connection.fetch(queries.READERS_OF_MESSAGES))[0]
+        if level != "logical" or not slots:
+            what = f"wal_level is {level} and {slots} logical replication slots read this database"
+            raise Unavailable(self.name, f"{what}: events would be lost, see docs/table-less.md")
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -152,7 +163,8 @@ class Postgres:
         try:
             async with self._pool.connection() as connection:
                 async with connection.transaction():
-                    tx = PostgresTransaction(connection, origin, mark, traceparent, ring=self._ring)
+                    ring = None if self.tableless else self._ring
+                    tx = PostgresTransaction(connection, origin, mark, traceparent, ring=ring)
                     yield tx
                     await tx.commit()
                 connection.require_sent()
@@ -221,7 +233,8 @@ class Postgres:
                 )
             ]
             if records:
-                await connection.execute(write_events(records, await self._ring.slot(connection)))
+                slot = None if self.tableless else await self._ring.slot(connection)
+                await connection.execute(write_events(records, slot))
         if rows:
             self._announce()
         return len(rows)

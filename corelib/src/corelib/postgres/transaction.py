@@ -34,7 +34,7 @@ class PostgresTransaction(Transaction):
         mark: Mark | None,
         traceparent: str | None,
         *,
-        ring: Ring,
+        ring: Ring | None,
     ) -> None:
         super().__init__(origin, mark, traceparent)
         self.connection = connection
@@ -72,10 +72,11 @@ class PostgresTransaction(Transaction):
         if self.cancelled:
             await self.execute(queries.CANCEL_TIMERS, [timer.id for timer in self.cancelled])
         if self.outgoing:
-            last.append(await self._write_events(self.outgoing, await self._ring.slot(self.connection)))
+            slot = await self._ring.slot(self.connection) if self._ring else None
+            last.append(await self._write_events(self.outgoing, slot))
         self.connection.before_commit(";".join(last))
 
-    async def _write_events(self, records: list[Record], slot: int) -> str:
+    async def _write_events(self, records: list[Record], slot: int | None) -> str:
         """Return the last statement, to go with COMMIT; only a transaction with very many events has others before."""
         *first, last = (records[at : at + _ROWS] for at in range(0, len(records), _ROWS))
         for some in first:
@@ -95,10 +96,24 @@ class PostgresTransaction(Transaction):
         )
 
 
-def write_events(records: Sequence[Record], slot: int) -> str:
-    """Return the statement that appends records to a table of the outbox."""
+def write_events(records: Sequence[Record], slot: int | None) -> str:
+    """Return the statement that appends records to a table of the outbox, or without one to the log itself."""
+    if slot is None:
+        return "SELECT " + ",".join(queries.EMIT_EVENT.format(content=text(_message(record))) for record in records)
     return queries.WRITE_EVENTS[slot] + ",".join(
         f"({murmur2(record.key.encode()) & 0x7FFF_FFFF},{text(record.channel)},{text(record.key)}"
         f",{binary(pack(record.headers))},{binary(record.payload)})"
         for record in records
     )
+
+
+def _message(record: Record) -> str:
+    """Return a record as the content of a logical decoding message: see docs/table-less.md."""
+    return orjson.dumps(
+        {
+            "channel": record.channel,
+            "key": record.key,
+            "headers": dict(record.headers),
+            "payload": record.payload.decode(),
+        }
+    ).decode()
