@@ -17,6 +17,7 @@ BENCHES = {
     "commit": "bench.commit",
     "latency": "bench.latency",
     "consume": "bench.consume",
+    "backlog": "bench.backlog",
     "http": "bench.http",
     "import": "bench.footprint",
 }

@@ -71,10 +71,11 @@ def _events(count: int) -> Iterator[tuple[Any, ...]]:
         yield (*common, event.key, pack(record.headers), record.payload)
 
 
-async def fill_ours(connection: asyncpg.Connection, dsn: str, schema: str, count: int) -> None:
-    """Provision a schema and write the events into its outbox, a thousand a transaction."""
+async def fill_ours(connection: asyncpg.Connection, dsn: str, schema: str, count: int, *, copies: int = 1) -> None:
+    """Provision a schema and write the events into its outbox, a thousand a transaction, so many times over."""
     await Postgres(dsn, schema=schema).provision()
-    await _fill(connection, _FILL_OURS, schema, SOLD.name, count)
+    for _ in range(copies):
+        await _fill(connection, _FILL_OURS, schema, SOLD.name, count)
 
 
 async def fill_peer(connection: asyncpg.Connection, schema: str, count: int) -> None:

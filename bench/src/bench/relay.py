@@ -107,7 +107,7 @@ class Drains:
 
 async def run(bench: Bench) -> Figure:
     """Drain the same events five ways, in turn."""
-    events, rounds = (200_000, 1) if bench.quick else (1_000_000, 3)
+    events, rounds = (200_000, 1) if bench.quick else (1_000_000, 2)
     async with _servers(bench) as (dsn, bootstrap):
         connection = await asyncpg.connect(dsn)
         bench.say(f"making {events:,} events")

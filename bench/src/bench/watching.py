@@ -47,18 +47,29 @@ async def drop_topic(bootstrap: str, name: str) -> None:
         await admin.close()
 
 
-async def until_filled(bootstrap: str, topic: str, count: int, pid: int, alive: Callable[[], bool]) -> Filled:
-    """Return how fast `count` records came; raise when the process that sends them dies or nothing comes any more."""
+async def until_filled(
+    bootstrap: str, topic: str, count: int, pid: int, alive: Callable[[], bool], *, to_the_end: bool = True
+) -> Filled:
+    """Return how fast `count` records came; raise when the process that sends them dies or nothing comes any more.
+
+    Only where nothing is to come behind them (`to_the_end`) can the markers of transactions be told from events.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
-        return await _watch(consumer, topic, count, psutil.Process(pid), alive)
+        return await _watch(consumer, topic, count, psutil.Process(pid), alive, to_the_end=to_the_end)
     finally:
         await consumer.stop()
 
 
 async def _watch(
-    consumer: AIOKafkaConsumer, topic: str, count: int, process: psutil.Process, alive: Callable[[], bool]
+    consumer: AIOKafkaConsumer,
+    topic: str,
+    count: int,
+    process: psutil.Process,
+    alive: Callable[[], bool],
+    *,
+    to_the_end: bool,
 ) -> Filled:
     places = [TopicPartition(topic, number) for number in range(4)]
     first, last, peak = (0.0, 0), (time.perf_counter(), 0), 0
@@ -70,13 +81,14 @@ async def _watch(
             last = (now, end)
         peak = max(peak, process.memory_info().rss)
         quiet = now - last[0]
-        if end >= count and quiet >= _QUIET_SECONDS:
+        if end >= count and (quiet >= _QUIET_SECONDS or not to_the_end):
             break
         if not alive() or quiet > _PATIENCE_SECONDS:
             raise RuntimeError(f"{topic} holds {end} of {count} records, and no more come")
         await asyncio.sleep(_LOOK_SECONDS)
     # Markers of transactions count as offsets, but not as events.
-    return Filled(count * (last[1] - first[1]) / last[1] / (last[0] - first[0]), peak / 2**20)
+    events = count / last[1] if to_the_end else 1.0
+    return Filled(events * (last[1] - first[1]) / (last[0] - first[0]), peak / 2**20)
 
 
 async def require_exactly(bootstrap: str, topic: str, count: int) -> None:
