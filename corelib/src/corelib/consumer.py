@@ -76,7 +76,7 @@ class Consumer:
         """Consume until told to stop; what is in hand is finished within the drain time or comes again."""
         subscription = self._subscribe()
         mailboxes = Mailboxes[_Job](lambda job: self._work(subscription, job), concurrency=self._concurrency)
-        tasks = [asyncio.create_task(_stop_taking(stop, subscription))]
+        tasks = [asyncio.create_task(_stop_taking(stop, subscription, mailboxes))]
         try:
             await subscription.open(self._assigned)
             tasks.append(asyncio.create_task(self._watch(subscription, mailboxes)))
@@ -208,6 +208,7 @@ async def _surely(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kw
     return await retried(lambda: retrying, call, *args, **kwargs)
 
 
-async def _stop_taking(stop: asyncio.Event, subscription: Subscription) -> None:
+async def _stop_taking(stop: asyncio.Event, subscription: Subscription, mailboxes: Mailboxes[_Job]) -> None:
     await stop.wait()
     subscription.stop_taking()
+    mailboxes.stop()

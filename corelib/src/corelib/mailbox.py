@@ -28,7 +28,7 @@ class Mailboxes(Generic[T]):
         self._idle: deque[asyncio.Future[None]] = deque()
         self._changed: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
-        self._draining = False
+        self._stopped = False
         self._workers = [asyncio.create_task(self._serve()) for _ in range(concurrency)]
 
     @property
@@ -37,9 +37,11 @@ class Mailboxes(Generic[T]):
         return len(self._lanes)
 
     async def submit(self, key: str, item: T) -> None:
-        """Put work into a key's mailbox; waits while all mailboxes together are full."""
+        """Put work into a key's mailbox; waits while all mailboxes together are full. Once stopped, forgets it."""
         while self._accepted >= self._capacity or self._failure is not None:
             self._raise_failure()
+            if self._stopped:
+                return
             await self._change()
         self._accepted += 1
         lane = self._lanes.get(key)
@@ -49,11 +51,16 @@ class Mailboxes(Generic[T]):
         self._lanes[key] = deque((item,))
         self._make_ready(key)
 
-    async def drain(self) -> None:
-        """Return when all that is at work is done; nothing more is begun, and what waits is forgotten."""
-        self._draining = True
+    def stop(self) -> None:
+        """Begin nothing more, and let nobody wait for room."""
+        self._stopped = True
+        self._tell()
         while self._idle:
             self._wake_one()
+
+    async def drain(self) -> None:
+        """Stop, and return when all that is at work is done; what waits is forgotten."""
+        self.stop()
         await asyncio.gather(*self._workers)
         self._raise_failure()
 
@@ -65,7 +72,7 @@ class Mailboxes(Generic[T]):
         self._lanes.clear()
 
     async def _serve(self) -> None:
-        while not self._draining:
+        while not self._stopped:
             if not self._ready:
                 idle = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)

@@ -125,6 +125,23 @@ async def test_stopping_finishes_what_is_begun_and_begins_nothing_more() -> None
     assert done == [("a", 0)]
 
 
+async def test_stopping_lets_nobody_wait_for_room() -> None:
+    let_go = asyncio.Event()
+
+    async def work(_: Item) -> None:
+        await let_go.wait()
+
+    async with mailboxes(work, capacity=1) as boxes:
+        await boxes.submit("a", ("a", 0))
+        second = asyncio.create_task(boxes.submit("b", ("b", 0)))
+        await asyncio.sleep(0)
+        boxes.stop()
+        await second
+        assert boxes.keys == 1
+        let_go.set()
+        await boxes.drain()
+
+
 async def test_a_failure_of_the_work_itself_reaches_the_submitter() -> None:
     async def work(_: Item) -> None:
         raise ZeroDivisionError
