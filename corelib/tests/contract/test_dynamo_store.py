@@ -555,3 +555,12 @@ async def test_times_rise_within_a_stream_whoever_wrote_by_whatever_clock(open_s
     assert numbers(pending) == [1, 2, 3, 4]
     times = [entry.position.committed for entry in pending if isinstance(entry.position, Entry)]
     assert times == sorted(set(times))
+
+
+async def test_a_transaction_that_only_read_makes_no_call_to_commit(store: Dynamo) -> None:
+    transactions = AWS_CALLS.labels("dynamodb", "TransactWriteItems")
+    await store.put(CARTS, {"user_id": "u-1", "version": 1})
+    before = transactions._value.get()
+    async with store.transaction() as tx:
+        assert await tx.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 1}
+    assert transactions._value.get() == before

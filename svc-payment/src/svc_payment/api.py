@@ -79,7 +79,7 @@ class PaymentsApi(Api):
         if not is_signed(self._secret, body, header, now=now, tolerance_seconds=self._tolerance):
             raise Problem(401, "bad-signature", f"{HEADER} is missing, wrong or too old.")
         message: Webhook = validated(Webhook.model_validate_json, body)
-        payment = await self._payments.find(message.reference, tx)
+        payment = await self._payments.find(message.reference)
         if payment is None:
             raise Problem(404, "payment-not-found", f"There is no payment for an order {message.reference}.")
         if message.type == "refund.settled":

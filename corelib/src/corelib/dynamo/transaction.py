@@ -125,6 +125,8 @@ class DynamoTransaction(Transaction):
 
     async def commit(self) -> None:
         """Write everything. Raises `Duplicate`, `Conflict`, `TooLarge` or `Unavailable`; called by the store only."""
+        if not (self._writes or self.outgoing or self.scheduled or self.cancelled or self.mark or self.trusting):
+            return  # what was read a moment ago needs no proof where nothing depends on it
         here = {scheduled.timer for scheduled in self.scheduled}
         cancelled = set(self.cancelled)
         writes = [
