@@ -124,6 +124,27 @@ async def nothing_found(_: object) -> list[Finding]:
     return [Finding(Level.NOTE, "the weather", "fine", "")]
 
 
+def test_the_status_names_relays_holders_and_what_waits(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    service = Target(app).service()
+    filled = next(iter(service.publishes))
+
+    async def held_with_one_waiting() -> None:
+        async with opened(service):
+            assert await service.store.outbox("kafka", frozenset({"shelves"})).acquire("relay-7")
+            await _publish(service, [filled.model_validate({"shelf": "s", "number": 1})])
+
+    capsys.readouterr()
+    assert main(["outbox", "status"]) == frame.OK
+    assert "nobody" in capsys.readouterr().out
+    asyncio.run(held_with_one_waiting())
+    assert main(["outbox", "status"]) == frame.OK
+    shown = capsys.readouterr().out
+    assert "relay-7" in shown
+    assert re.search(r"\d s ", shown)
+    assert "none waits" not in shown
+
+
 def test_a_new_era_is_shown_asked_for_begun_and_written_down(
     app: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from corelib.operation import Operation
 from corelib.postgres.era import Era, Eras
 from corelib.postgres.store import Postgres
 from corelib.service import Service
+from corelib.store import RelayState
 
 _HELP = "The outbox of a service: its tables, its state, and a new beginning after a restore."
 
@@ -40,6 +41,27 @@ def migrate(
             console.print(f"-- {change.summary}\n{change.statement}", markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(f"Done: {change.summary}", markup=False, highlight=False)
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Show the relays of a service: who holds their lease, and how long the oldest event has waited.
+
+    Example: `corelib --app svc_product outbox status`
+    """
+    service = service_of(context)
+
+    async def states() -> dict[str, RelayState]:
+        async with opened(service):
+            relays = service.relays().items()
+            return {name: await service.store.relay_state(name, channels) for name, channels in relays}
+
+    table = Table("relay", "channels", "held by", "oldest event waits")
+    for name, state in run(states()).items():
+        channels, holders = ", ".join(sorted(service.relays()[name])), ", ".join(sorted(state.holders))
+        waits = f"{state.lag_seconds:.1f} s" if state.lag_seconds else "none waits"
+        table.add_row(name, channels, holders or "nobody", waits)
+    console.print(table)
 
 
 @app.command("new-era")
