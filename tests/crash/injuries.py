@@ -13,6 +13,7 @@ import psutil
 
 from crash.stage import Player, Stage
 from devstack.cable import Cable
+from devstack.process import tail
 
 Injury = Callable[[str, float], Awaitable[None]]
 """Does something to the one of this name, for so many seconds, and heals it."""
@@ -57,7 +58,7 @@ class Schedule:
         """Start again, as an orchestrator does, what ended by itself; that it did is told."""
         for name, player in self.stage.players.items():
             if name not in self._injured and player.died:
-                self.say(f"{name} ended by itself")
+                self.say(f"{name} ended by itself: {' '.join(tail(player.log, 1))}")
                 player.launch()
 
     def say(self, what: str) -> None:
