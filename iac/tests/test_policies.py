@@ -86,11 +86,8 @@ def test_every_policy_fails_on_the_resource_that_breaks_it_and_on_no_other(suite
 
 
 def test_the_plan_of_each_environment_meets_every_policy(suite: Suite, suite_plans: dict[str, dict[str, Any]]) -> None:
-    for environment, plan in suite_plans.items():
-        verdicts = policies.judge(evidence.of_plan(plan), suite.name)
-        skipped = {name for name, verdict in verdicts.items() if verdict is Verdict.SKIPPED}
-        assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAILED} == set()
-        assert skipped == (set() if environment == "prod" else {name for name in suite.cases if " of prod " in name})
+    seen = evidence.together({environment: evidence.of_plan(plan) for environment, plan in suite_plans.items()})
+    assert set(policies.report(seen, suite.name).items()) == {(name, (Verdict.PASSED, "")) for name in suite.cases}
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +107,11 @@ def test_modules_that_lose_a_protection_fail_exactly_its_policy(
     suite: Suite,
     mutants: list[tuple[list[str], dict[str, Any]]],
 ) -> None:
-    for broken, plan in mutants:
-        assert sorted(policies.failures(evidence.of_plan(plan), suite.name)) == broken
+    seen = evidence.together({f"mutant {turn}": evidence.of_plan(plan) for turn, (_, plan) in enumerate(mutants)})
+    blamed = {name: policies.blamed(said, seen) for name, said in policies.failures(seen, suite.name).items()}
+    assert {name: {address.partition(":")[0] for address in addresses} for name, addresses in blamed.items()} == {
+        name: {f"mutant {turn}"} for turn, (broken, _) in enumerate(mutants) for name in broken
+    }
 
 
 def test_whatever_protection_a_plan_loses_some_policy_sees_it(plans: dict[str, dict[str, Any]]) -> None:

@@ -35,6 +35,16 @@ def of_state(state: Mapping[str, Any]) -> dict[str, Any]:
     return document([_resource(found, found["values"]) for found in _found(root) if found["mode"] == "managed"])
 
 
+def together(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return several pieces of evidence as one, judged at once: the addresses begin with the name of each."""
+    found = [
+        {**resource, "address": f"{name}:{resource['address']}"}
+        for name, document in documents.items()
+        for resource in resources(document)
+    ]
+    return {**_FORMAT, "values": {"root_module": {"resources": found}}}
+
+
 def planned(plan: Mapping[str, Any]) -> list[Resource]:
     """Return the resources that a plan wants to be there, as they are written."""
     written = dict(_written(plan.get("configuration", {}).get("root_module", {}), ""))

@@ -53,6 +53,7 @@ FORGOTTEN: Mapping[str, tuple[frozenset[str], str]] = {
 UNJUDGED = {
     "Each queue has an alarm": "alarms lose their dimensions",
     "Everything says whose it is": "flow logs lose their tags",
+    "The database's insights are encrypted with a key of ours": "an instance loses the key of its insights",
 }
 
 
