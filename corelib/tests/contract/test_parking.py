@@ -16,6 +16,8 @@ from corelib.dynamo.store import Dynamo
 from corelib.errors import UsageError
 from corelib.handling import handle
 from corelib.ids import uuid7
+from corelib.memory.database import Database
+from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event, Record
 from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
 from corelib.postgres.store import Postgres
@@ -44,17 +46,20 @@ class Counter(Actor):
         self.seen.append(event.number)
 
 
-@pytest_asyncio.fixture(params=["postgres", "dynamodb"])
+@pytest_asyncio.fixture(params=["postgres", "dynamodb", "memory"])
 async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
     """Open any number of stores as replicas of one service would."""
     opened: list[Store] = []
     name = f"t{uuid4().hex[:10]}"
     if request.param == "postgres":
         dsn = request.getfixturevalue("postgres_dsn")
-        build: Callable[[], Store] = lambda: Postgres(dsn, schema=name)  # noqa: E731 -- one of two
+        build: Callable[[], Store] = lambda: Postgres(dsn, schema=name)  # noqa: E731 -- one of three
+    elif request.param == "memory":
+        database = Database()
+        build = lambda: Memory(database=database)  # noqa: E731 -- one of three
     else:
         endpoint = request.getfixturevalue("aws_endpoint")
-        build = lambda: Dynamo("shop", Aws(endpoint_url=endpoint, prefix=f"{name}-"))  # noqa: E731 -- one of two
+        build = lambda: Dynamo("shop", Aws(endpoint_url=endpoint, prefix=f"{name}-"))  # noqa: E731 -- one of three
 
     async def open_one() -> Store:
         store = build()
