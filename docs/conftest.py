@@ -79,7 +79,7 @@ pytest_collect_file = Sybil(
         CodeBlockParser(language="console", evaluator=_console),
         SkipParser(),
     ],
-    patterns=["relay.md", "replay.md", "doctor.md", "operations.md"],
+    patterns=["outbox.md", "inbox.md", "actors.md", "relay.md", "replay.md", "doctor.md", "operations.md"],
     fixtures=["shop"],
     teardown=_close,
 ).pytest()

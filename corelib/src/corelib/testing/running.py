@@ -50,8 +50,8 @@ async def parts_running(*parts: Part) -> AsyncIterator[None]:
             await asyncio.gather(*tasks)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
-    """Return once the condition holds. Raises `TimeoutError` when it does not in time."""
+async def until(condition: Callable[[], Awaitable[object]], *, seconds: float = 30.0) -> None:
+    """Return once the condition gives something true. Raises `TimeoutError` when it does not in time."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 -- what is waited for lies in stores, which have no events
             await asyncio.sleep(_POLL_SECONDS)
