@@ -39,6 +39,9 @@ class Charged(Event, type="test.charged.v1", channels=(CHANNEL,), key="name"):
     attempt: int
 
 
+PUBLISHED: tuple[type[Event], ...] = (Seen, Charged)
+
+
 @dataclass(frozen=True)
 class Watcher(Actor):
     failing: set[str] = field(default_factory=set)
@@ -57,7 +60,7 @@ class Watcher(Actor):
 async def store(postgres_dsn: str) -> AsyncIterator[Postgres]:
     store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}", migrations=(TABLE,))
     await store.provision()
-    await store.open(Origin("test", SystemClock(), frozenset[type[Event]]({Seen, Charged})))
+    await store.open(Origin("test", SystemClock(), frozenset(PUBLISHED)))
     yield store
     await store.close()
 
