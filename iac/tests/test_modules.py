@@ -29,20 +29,19 @@ def _copy(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `terraform test` says of each module and stack; all in one process."""
+    """What `terraform test` says of each module and stack."""
     there = _copy(tmp_path_factory.mktemp("modules"))
     for stack in ("aws", "gcp"):
         (there / stack / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     prepared = [
-        (there / name, command)
+        [
+            (there / name, ("init", "-input=false", "-no-color", *providers.arguments(there / name))),
+            (there / name, ("test", "-no-color")),
+        ]
         for name in _TESTED
-        for command in (
-            ("init", "-input=false", "-no-color", *providers.arguments(there / name)),
-            ("test", "-no-color"),
-        )
     ]
-    answers = terraform.run(prepared, terraform.without_configuration(there))[1::2]
-    return dict(zip(_TESTED, answers, strict=True))
+    answers = terraform.run_apart(prepared, terraform.without_configuration(there))
+    return {name: said for name, (_, said) in zip(_TESTED, answers, strict=True)}
 
 
 @pytest.mark.timeout(300)  # some four hundred small plans

@@ -92,7 +92,7 @@ def test_the_plan_of_each_environment_meets_every_policy(suite: Suite, suite_pla
 
 @pytest.fixture(scope="module")
 def mutants(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[list[str], dict[str, Any]]]:
-    """Plans of modules that have lost protections, with the policies that must see it; all by one Terraform."""
+    """Plans of modules that have lost protections, with the policies that must see it."""
     there = tmp_path_factory.mktemp("mutants")
     rounds = [sorted(suite.cases)[turn::_ROUNDS] for turn in range(_ROUNDS)]
     stacks = [Workspace(there / str(turn), suite.name) for turn in range(_ROUNDS)]

@@ -139,10 +139,9 @@ class Workspace:
 
 
 def plan_all(stacks: Sequence[Workspace], environment: str) -> list[dict[str, Any]]:
-    """Prepare stacks that nobody else touches, plan each; return the plans' JSON. One process for all."""
-    commands = [
-        (stack.home, command)
+    """Prepare stacks that nobody else touches, plan each; return the plans' JSON."""
+    groups = [
+        [(stack.home, command) for command in (stack.preparation(), *stack.planning(environment, "plan"))]
         for stack in stacks
-        for command in (stack.preparation(), *stack.planning(environment, "plan"))
     ]
-    return [json.loads(shown) for shown in terraform.run(commands, stacks[0].environment())[2::3]]
+    return [json.loads(shown) for _, _, shown in terraform.run_apart(groups, stacks[0].environment())]

@@ -1,4 +1,7 @@
-"""What a service's OpenAPI document says is what it does, whatever it is sent: never a 500, never a surprise."""
+"""What a service's OpenAPI document says is what it does, whatever it is sent: never a 500, never a surprise.
+
+Behind the other end-to-end tests, by its name: among what is sent are changes of products that those sell.
+"""
 
 import asyncio
 import sys
