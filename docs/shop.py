@@ -1,7 +1,7 @@
 """The small service that the examples on these pages look after."""
 
 from corelib.config import ServiceSettings
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres
 from corelib.service import Service

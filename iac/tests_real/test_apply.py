@@ -13,7 +13,7 @@ from contracts import channels
 from corelib.aws import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.tables import Table, messaging, provision
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 from fn_notify import deploy
 from iac import evidence, local_cloud, policies
 from iac.errors import TerraformFailed

@@ -18,7 +18,7 @@ from contracts import channels
 from contracts.analytics import OrderWindow
 from contracts.money import Money
 from contracts.orders import OrderConfirmed
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Record
 from job_analytics import resources
 from job_analytics.job import start

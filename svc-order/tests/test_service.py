@@ -17,7 +17,7 @@ from contracts.payments import PaymentCaptured
 from contracts.stock import ProductChanged, StockReserved
 from corelib.aws import Bucket
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.service import Service
 from corelib.testing.issuer import Issuer

@@ -16,7 +16,7 @@ from contracts.money import Money
 from contracts.orders import OrderCancelled, OrderLine, OrderPlaced
 from corelib.clock import ManualClock
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.service import Service

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.main import main
 from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres

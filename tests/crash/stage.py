@@ -14,7 +14,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer
 
 from corelib.config import ServiceSettings
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Record, parse
 from crash.app import BOOKINGS, CHIMES, ENTRIES, SCHEMA, EntryAdded, EntryBooked, EntryChimed, build
 from crash.ledger import Entry, Facts, Told, read_journal

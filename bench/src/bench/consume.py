@@ -11,7 +11,7 @@ from bench.program import program
 from bench.shop import SOLD, sold
 from corelib.clock import SystemClock
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Record
 
 _KEYS = 1_000

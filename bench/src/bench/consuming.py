@@ -21,7 +21,7 @@ from bench.shop import SOLD, Sold
 from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.main import collect_less
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

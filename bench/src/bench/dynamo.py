@@ -29,13 +29,13 @@ from corelib.dynamo.layout import SHARDS, Entry, acknowledged_item, due_query, m
 from corelib.dynamo.outbox import KEEP
 from corelib.dynamo.store import Dynamo
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Transport
 from corelib.metrics import AWS_CALLS, RELAYED
 from corelib.relay import Relay
 from corelib.signing import Signer
-from corelib.sqs import Sqs, entry_of_batch
-from corelib.sqs_queues import BATCH, Queues
+from corelib.sqs.broker import Sqs, entry_of_batch
+from corelib.sqs.queues import BATCH, Queues
 from corelib.transaction import Origin
 from corelib.wire import DYNAMODB, SQS, Protocol
 

@@ -12,7 +12,7 @@ from typing import Any
 from bench.shop import BenchSettings, Sold
 from corelib.actor import Actor, receive
 from corelib.config import load
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.main import serve
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from corelib.config import ServiceSettings
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres
 from corelib.service import Service

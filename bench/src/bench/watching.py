@@ -12,7 +12,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from corelib.kafka_topics import new_topic
+from corelib.kafka.admin import new_topic
 
 _LOOK_SECONDS = 0.02
 _QUIET_SECONDS = 2.0

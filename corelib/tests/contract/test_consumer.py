@@ -17,7 +17,7 @@ from corelib.consumer import Consumer
 from corelib.errors import Unavailable
 from corelib.handling import handle
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Event, Record
 from corelib.parking import Resumed, resume
 from corelib.postgres.store import Postgres

@@ -19,7 +19,7 @@ from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.errors import InvalidEvent
 from corelib.history import Selection
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.store import Memory
@@ -28,7 +28,7 @@ from corelib.parking import resume
 from corelib.part import Part
 from corelib.postgres.store import Postgres
 from corelib.relay import Relay
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 from corelib.store import LogStore, Store
 from corelib.testing.running import parts_running, until
 from corelib.timers import Timers

@@ -20,16 +20,15 @@ from corelib.doctor import flow, queues, topics
 from corelib.doctor.examination import examine
 from corelib.doctor.finding import Case, Check, Level
 from corelib.dynamo.store import Dynamo
-from corelib.kafka import Kafka
-from corelib.kafka_admin import Topic
-from corelib.kafka_topics import new_topic
+from corelib.kafka.admin import Topic, new_topic
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.postgres import operator_queries
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.service import Service
-from corelib.sqs import Sqs
-from corelib.sqs_queues import Queues, dead_letters_of
+from corelib.sqs.broker import Sqs
+from corelib.sqs.queues import Queues, dead_letters_of
 from corelib.store import Failure, Store
 
 NOTES = Channel("notes", partitions=1)

@@ -20,9 +20,9 @@ from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.message import Channel, Envelope, Event, Transport
 from corelib.relay import Relay
-from corelib.sqs import Sqs
-from corelib.sqs_queues import Queues
-from corelib.sqs_subscription import SqsSubscription
+from corelib.sqs.broker import Sqs
+from corelib.sqs.queues import Queues
+from corelib.sqs.subscription import SqsSubscription
 from corelib.transaction import Mark, Origin
 from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
 
@@ -279,7 +279,7 @@ from corelib.aws import Aws
 from corelib.clock import SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.relay import Relay
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 from corelib.transaction import Origin
 
 class Last(Sqs):

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from corelib.broker import Outgoing
 from corelib.clock import SystemClock
 from corelib.errors import EraChanged, LeaseLost, Unavailable
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Record
 from corelib.outbox_log import OutboxLog

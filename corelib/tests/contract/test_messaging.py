@@ -13,7 +13,7 @@ import pytest_asyncio
 from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Event, Record
 from corelib.parking import Resumed, resume
 from corelib.part import Part

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

@@ -13,13 +13,13 @@ from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Forgotten, Unavailable, UsageError
 from corelib.history import REPLAY_HEADER, Selection
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.operation import Operation
 from corelib.postgres.store import Postgres
 from corelib.replay import KIND, Plan, Replay, Source, Tally, channels_for, replay_of
 from corelib.service import Service
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 from corelib.store import Failure, Store
 from corelib.transaction import REMEMBER, Origin
 

@@ -20,7 +20,7 @@ from corelib.auth import Authenticator, Caller, FixedKeys, TokenSigner
 from corelib.config import ServiceSettings
 from corelib.errors import Problem
 from corelib.ids import uuid7
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Command, Event
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

@@ -12,7 +12,7 @@ from corelib.aws import Aws, Bucket
 from corelib.broker import Refused
 from corelib.errors import Unavailable
 from corelib.message import Channel, Record, Transport
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 
 MAILS = Channel("mails", Transport.SQS)
 LEDGER = Channel("ledger.fifo", Transport.SQS)

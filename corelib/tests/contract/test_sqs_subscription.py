@@ -25,9 +25,9 @@ from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.metrics import AWS_CALLS
 from corelib.parking import MALFORMED
 from corelib.service import Service
-from corelib.sqs import Sqs
-from corelib.sqs_queues import Queues
-from corelib.sqs_subscription import SqsSubscription
+from corelib.sqs.broker import Sqs
+from corelib.sqs.queues import Queues
+from corelib.sqs.subscription import SqsSubscription
 from corelib.testing.running import free_port, running
 from corelib.transaction import Origin
 from devstack.cable import Cable

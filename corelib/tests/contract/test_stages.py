@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

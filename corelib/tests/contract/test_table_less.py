@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres
 from corelib.service import Service

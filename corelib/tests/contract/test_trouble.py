@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.service import Service
@@ -179,7 +179,7 @@ async def test_a_topic_that_is_not_there_is_named_by_whoever_sends(
 ) -> None:
     kafka = broker(kafka_bootstrap)
     await kafka.open()
-    monkeypatch.setattr("corelib.kafka._DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr("corelib.kafka.broker._DEADLINE_SECONDS", 1.0)
     assert await kafka.missing([NOTES]) == [kafka.topic("notes")]
     with pytest.raises(Unavailable, match=f"topic {kafka.topic('notes')} does not exist"):
         await kafka.send([Record("notes", "k", (), b"{}")])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from corelib.broker import Outgoing
 from corelib.headers import pack, unpack, varint
-from corelib.kafka_batches import encode
+from corelib.kafka.batches import encode
 
 HEADERS = st.lists(st.tuples(st.text(max_size=300), st.text(max_size=300)), max_size=12)
 ROWS = st.lists(

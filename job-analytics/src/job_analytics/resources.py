@@ -11,7 +11,7 @@ from google.cloud import bigquery
 
 from contracts import channels
 from corelib.aws import Bucket as BucketResource
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from job_analytics.settings import AnalyticsSettings
 from job_analytics.sinks import BUCKET, SCHEMA, TABLE, Bucket, Sink, Table, Topic
 

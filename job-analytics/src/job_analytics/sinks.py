@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from contracts import channels
 from contracts.analytics import OrderWindow
 from corelib.errors import Unavailable
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Record
 
 SOURCE = "souk/analytics"

@@ -13,9 +13,9 @@ from corelib.auth import Authenticator, PublishedKeys
 from corelib.aws import Bucket
 from corelib.clock import Clock, SystemClock
 from corelib.dynamo.store import Dynamo
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.service import Service
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 from svc_order.actors import Documents, Fulfilment, PriceList
 from svc_order.api import CartsApi, OrdersApi
 from svc_order.settings import OrderSettings

@@ -15,7 +15,7 @@ from corelib.auth import Authenticator, PublishedKeys
 from corelib.clock import Clock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.http_client import HttpClient
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.service import Service
 from svc_payment.actors import Cashier, Provider
 from svc_payment.api import PaymentsApi

@@ -11,7 +11,7 @@ from contracts.stock import (
 from corelib.auth import Authenticator, PublishedKeys
 from corelib.aws import Bucket
 from corelib.clock import Clock, SystemClock
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from svc_product.actors import Warehouse

@@ -3,7 +3,7 @@
 from contracts.users import UserProfileChanged, UserRegistered
 from corelib.auth import Authenticator, FixedKeys
 from corelib.clock import Clock, SystemClock
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from svc_user.admin import FirstAdmin

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from corelib.doctor import database, flow, queues, topics
 from corelib.doctor.finding import Case, Check, Finding, Level, problem
 from corelib.errors import CorelibError
-from corelib.kafka import Kafka
+from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.sqs import Sqs
+from corelib.sqs.broker import Sqs
 
 _ORDER = list(Level)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from corelib.doctor.finding import Case, Finding, problem, warning
 from corelib.errors import Unavailable
 from corelib.message import Transport
-from corelib.sqs_queues import Queues, dead_letters_of
+from corelib.sqs.queues import Queues, dead_letters_of
 
 _DEPTH = "ApproximateNumberOfMessages"
 

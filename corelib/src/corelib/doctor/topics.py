@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
-from corelib.kafka import Kafka
-from corelib.kafka_admin import Topic, administering, settings_of, topics_of
-from corelib.kafka_lag import lag_of
+from corelib.kafka.admin import Topic, administering, settings_of, topics_of
+from corelib.kafka.broker import Kafka
+from corelib.kafka.lag import lag_of
 from corelib.message import Channel, Transport
 from corelib.transaction import MAX_EVENT_BYTES
 

@@ -17,8 +17,8 @@ from corelib.aws import Aws, backoff, code_of
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.message import KEY_ATTRIBUTE, Channel, Record, Transport
-from corelib.sqs_queues import BATCH, Queues, is_fifo
-from corelib.sqs_subscription import SqsSubscription
+from corelib.sqs.queues import BATCH, Queues, is_fifo
+from corelib.sqs.subscription import SqsSubscription
 from corelib.transaction import size_of
 
 _BATCH_BYTES = 256 * 1024

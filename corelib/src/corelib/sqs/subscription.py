@@ -18,7 +18,7 @@ from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.message import KEY_ATTRIBUTE, Record
 from corelib.metrics import REDELIVERED
-from corelib.sqs_queues import BATCH, Queues
+from corelib.sqs.queues import BATCH, Queues
 
 _VISIBLE_SECONDS = 30
 _EXTEND_SECONDS = 10.0

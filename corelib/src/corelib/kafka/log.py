@@ -20,8 +20,8 @@ from aiokafka.producer import sender
 from corelib.broker import Outgoing
 from corelib.errors import LeaseLost, Unavailable
 from corelib.headers import SMALL
-from corelib.kafka_batches import encode
-from corelib.kafka_topics import new_topic
+from corelib.kafka.admin import new_topic
+from corelib.kafka.batches import encode
 
 RECEIPTS = "outbox-receipts"
 _BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB

@@ -10,8 +10,8 @@ from aiokafka.errors import KafkaError
 
 from corelib.errors import Unavailable
 from corelib.history import Page, Past, Place, Selection
-from corelib.kafka_admin import administering, topics_of
-from corelib.kafka_subscription import record_of
+from corelib.kafka.admin import administering, topics_of
+from corelib.kafka.subscription import record_of
 
 _PAGE = 500
 _POLL_MILLISECONDS = 500

@@ -14,10 +14,10 @@ from aiokafka.partitioner import murmur2
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
-from corelib.kafka_history import KafkaHistory
-from corelib.kafka_log import KafkaLog
-from corelib.kafka_subscription import KafkaSubscription
-from corelib.kafka_topics import new_topic
+from corelib.kafka.admin import new_topic
+from corelib.kafka.history import KafkaHistory
+from corelib.kafka.log import KafkaLog
+from corelib.kafka.subscription import KafkaSubscription
 from corelib.message import Channel, Record
 
 _BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB

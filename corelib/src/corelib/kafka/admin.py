@@ -1,11 +1,11 @@
-"""What is asked of a Kafka cluster about itself: its topics, their settings, and how far groups have come."""
+"""What is asked of a Kafka cluster about itself, and topics as it is to create them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
@@ -59,3 +59,10 @@ async def settings_of(admin: AIOKafkaAdminClient, names: Collection[str]) -> dic
         for answer in answers
         for _, _, _, name, settings in answer.resources
     }
+
+
+def new_topic(name: str, partitions: int, **configs: str) -> NewTopic:
+    """Return a topic with as many replicas as the cluster gives by default (KIP-464), which aiokafka cannot spell."""
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=1, topic_configs=configs)
+    topic.replication_factor = -1
+    return topic

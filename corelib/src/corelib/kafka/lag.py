@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from corelib.errors import Unavailable
-from corelib.kafka_admin import administering, topics_of
+from corelib.kafka.admin import administering, topics_of
 
 _POLL_MILLISECONDS = 2_000
 # A new cluster makes the topic of its groups at the first question about one.
