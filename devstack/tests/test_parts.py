@@ -1,5 +1,6 @@
 """Single parts as the tests of every room use them."""
 
+import shutil
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +27,19 @@ async def test_postgres_keeps_its_data_over_a_restart(tmp_path: Path) -> None:
     async with postgres_server(tmp_path) as dsn:
         connection = await asyncpg.connect(dsn)
         assert await connection.fetchval("SELECT n FROM kept") == 1
+        await connection.close()
+
+
+async def test_postgres_starts_afresh_in_a_home_that_was_deleted(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with postgres_server(home) as dsn:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE TABLE forgotten AS SELECT 1 AS n")
+        await connection.close()
+    shutil.rmtree(home)
+    async with postgres_server(home) as dsn:
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT to_regclass('forgotten')") is None
         await connection.close()
 
 

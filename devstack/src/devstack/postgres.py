@@ -96,8 +96,18 @@ async def _prepare(settings: StackSettings, programs: Path, data: Path, user: in
         data.parent.mkdir(exist_ok=True, mode=0o755)
         _trust(data.parent)
         (data.parent / "home").write_text(str(settings.home.resolve()))
+        _forget_another_password(settings, data)
     if not (data / "PG_VERSION").exists():
         await _create(settings, programs, data, user)
+
+
+def _forget_another_password(settings: StackSettings, data: Path) -> None:
+    """Remove data that outlived a home: it was deleted with the password that opens them, and made anew."""
+    mark = data.parent / "password.sha256"
+    ours = sha256(settings.secrets.postgres_password().encode()).hexdigest()
+    if data.exists() and mark.exists() and mark.read_text() != ours:
+        shutil.rmtree(data)
+    mark.write_text(ours)
 
 
 def _trust(path: Path) -> None:
