@@ -28,13 +28,15 @@ class Health:
     _last: tuple[float, dict[str, str]] = (0.0, {})
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def add_routes(self, app: web.Application) -> None:
-        """Serve /livez, /readyz, /startupz, /metrics and /info."""
-        app.router.add_get("/livez", self.livez)
-        app.router.add_get("/readyz", self.readyz)
-        app.router.add_get("/startupz", self.startupz)
-        app.router.add_get("/metrics", server_stats)
-        app.router.add_get("/info", self.information)
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of /livez, /readyz, /startupz, /metrics and /info."""
+        return [
+            web.get("/livez", self.livez),
+            web.get("/readyz", self.readyz),
+            web.get("/startupz", self.startupz),
+            web.get("/metrics", server_stats),
+            web.get("/info", self.information),
+        ]
 
     async def livez(self, _: web.Request) -> web.Response:
         """Answer 503 once the supervisor has given up on a part: only a restart helps."""

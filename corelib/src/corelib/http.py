@@ -1,25 +1,26 @@
 """The aiohttp application of a service: its apis behind tracing, metrics and problem documents."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import structlog
 from aiohttp import web
 from opentelemetry.trace import SpanKind
-from prometheus_client import Counter, Histogram
+from prometheus_client import Histogram
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from corelib import problem
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.binding import Signature, binder, route, signature
 from corelib.idempotency import InFlight, Key, key_of, remember
-from corelib.metrics import HTTP_IN_FLIGHT, HTTP_REQUESTS, HTTP_SECONDS
+from corelib.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from corelib.once import run_once
 from corelib.store import Store
-from corelib.tracing import current_traceparent, span
+from corelib.tracing import current_traceparent, opener
 from corelib.transaction import Transaction
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,54 +29,77 @@ log = structlog.get_logger(__name__)
 
 
 def application(
-    apis: Sequence[Api], store: Store, authenticator: Authenticator | None, *, body_limit_bytes: int
+    apis: Sequence[Api],
+    store: Store,
+    authenticator: Authenticator | None,
+    beside: Iterable[web.RouteDef],
+    *,
+    body_limit_bytes: int,
 ) -> web.Application:
-    """Return the application with a route for each operation."""
-    app = web.Application(middlewares=[observed], client_max_size=body_limit_bytes)
+    """Return the application with a route for each operation, those `beside` them, and an answer for all else."""
+    app = web.Application(client_max_size=body_limit_bytes)
     in_flight = InFlight()
-    for api in apis:
-        for operation, endpoint in api.operations():
-            sign = signature(operation, endpoint)
-            handler = _handler(operation, endpoint, sign, store=store, authenticator=authenticator, in_flight=in_flight)
-            app.router.add_route(operation.method, route(operation, sign), handler)
+    for operation, endpoint, sign in signatures(apis):
+        handler = _handler(operation, endpoint, sign, store=store, authenticator=authenticator, in_flight=in_flight)
+        app.router.add_route(operation.method, route(operation, sign), observed(operation.path, handler))
+    app.router.add_routes(
+        web.RouteDef(known.method, known.path, observed(known.path, known.handler), known.kwargs) for known in beside
+    )
+    # The last one: the router asks resources of an equal prefix in the order in which they came.
+    app.router.add_route("*", r"/{anything:[\s\S]*}", observed("(none)", _nothing_here))
     return app
 
 
-@web.middleware
-async def observed(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Put each request on a trace, count and time it, and answer errors as problem documents."""
-    resource = request.match_info.route.resource
-    address = resource.canonical if resource is not None else "(none)"
-    began = time.perf_counter()
-    HTTP_IN_FLIGHT.inc()
-    status = 500
-    try:
-        with span(f"{request.method} {address}", SpanKind.SERVER, request.headers.get("traceparent")):
-            response = await _answered(request, handler)
-            status = response.status
-            return response
-    finally:
-        HTTP_IN_FLIGHT.dec()
-        seconds, requests = _meters(request.method, address, status)
-        seconds.observe(time.perf_counter() - began)
-        requests.inc()
+def observed(address: str, handler: Handler) -> Handler:
+    """Return the handler on a trace, counted and timed, with errors answered as problem documents.
+
+    A wrapper of each handler: the way that aiohttp takes to a middleware costs as much as all that is done here.
+    """
+    opened = opener()
+
+    async def observe(request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
+        HTTP_IN_FLIGHT.now += 1
+        status = 500
+        try:
+            with opened(f"{request.method} {address}", SpanKind.SERVER, request.headers.get("traceparent")):
+                try:
+                    response = await handler(request)
+                except Exception as error:  # noqa: BLE001 -- one that is a fault of ours is logged there
+                    response = _refused(request, error)
+                status = response.status
+                return response
+        finally:
+            HTTP_IN_FLIGHT.now -= 1
+            _seconds(request.method, address, status).observe(time.perf_counter() - began)
+
+    return observe
 
 
 @lru_cache(maxsize=1_024)
-def _meters(method: str, address: str, status: int) -> tuple[Histogram, Counter]:
-    """Return the metrics of an answer; finding them by their labels costs more than counting."""
-    return HTTP_SECONDS.labels(method, address), HTTP_REQUESTS.labels(method, address, str(status))
+def _seconds(method: str, address: str, status: int) -> Histogram:
+    """Return the metric of an answer; finding it by its labels costs more than counting."""
+    return HTTP_SECONDS.labels(method, address, str(status))
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Exception as error:
-        known = problem.of(error)
-        if known is None:
-            log.exception("request failed", method=request.method, path=request.path)
-            known = problem.fault()
-        return problem.response(known)
+def _refused(request: web.Request, error: Exception) -> web.Response:
+    known = problem.of(error)
+    if known is None:
+        log.error("request failed", method=request.method, path=request.path, exc_info=error)
+        known = problem.fault()
+    return problem.response(known)
+
+
+async def _nothing_here(request: web.Request) -> web.StreamResponse:
+    """Raise what the router would have: 405 with the methods that the address has, or 404."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        match, methods = await resource.resolve(request)
+        if match is None:
+            allowed |= methods
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+    raise web.HTTPNotFound
 
 
 def _handler(
@@ -89,10 +113,11 @@ def _handler(
 ) -> Handler:
     bind = binder(operation, sign, authenticator)
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return _respond(operation, await endpoint(**await bind(request)))
+
+    async def transact(request: web.Request) -> web.StreamResponse:
         arguments = await bind(request)
-        if not sign.wants_tx:
-            return _respond(operation, await endpoint(**arguments))
         key = None
         if operation.idempotent != "no":
             caller = arguments.get("caller")
@@ -108,7 +133,7 @@ def _handler(
         bound = key
         return await in_flight.run(bound, lambda: _transact(operation, endpoint, store, arguments, bound))
 
-    return handle
+    return transact if sign.wants_tx else answer
 
 
 async def _transact(
@@ -133,9 +158,7 @@ def _respond(operation: Operation, result: Any) -> web.Response:
         return web.Response(status=status if status != 200 else 204, headers=headers)  # noqa: PLR2004 -- OK without content
     if not isinstance(result, BaseModel):
         raise TypeError(f"{operation.method} {operation.path} must return a pydantic model, Reply or None")
-    return web.Response(
-        body=result.model_dump_json().encode(), status=status, headers=headers, content_type="application/json"
-    )
+    return web.Response(body=to_json(result), status=status, headers=headers, content_type="application/json")
 
 
 def signatures(apis: Sequence[Api]) -> list[tuple[Operation, Endpoint, Signature]]:

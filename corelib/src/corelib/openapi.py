@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from aiohttp import web
@@ -93,17 +94,17 @@ def _content(model: type[BaseModel] | None, schemas: dict[str, Any]) -> dict[str
     }
 
 
-def add_routes(app: web.Application, described: dict[str, Any]) -> None:
-    """Serve the document at /openapi.json and its page at /docs."""
+def routes(title: str, version: str, apis: Sequence[Api]) -> list[web.RouteDef]:
+    """Return the routes of the document, /openapi.json, and of its page, /docs."""
+    described = cache(lambda: document(title, version, apis))
 
     async def openapi(_: web.Request) -> web.Response:
-        return web.json_response(described)
+        return web.json_response(described())
 
     async def docs(_: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html")
 
-    app.router.add_get("/openapi.json", openapi)
-    app.router.add_get("/docs", docs)
+    return [web.get("/openapi.json", openapi), web.get("/docs", docs)]
 
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>API</title>

@@ -78,9 +78,8 @@ class Service:
         self.clock = clock or SystemClock()
         self.health = Health(checks=self._checks(), info=self._info())
         served = apis if "http" in self._wanted() else ()
-        self.app = application(served, store, authenticator, body_limit_bytes=settings.body_limit_bytes)
-        self.health.add_routes(self.app)
-        openapi.add_routes(self.app, openapi.document(f"svc-{name}", self._info()["version"], served))
+        beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
+        self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
         self._require_brokers()
 
     @property

@@ -3,26 +3,29 @@
 import contextlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
-from types import TracebackType
 from typing import Any
 
-from opentelemetry import context, trace
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, ProxyTracerProvider, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry import trace
+from opentelemetry.trace import ProxyTracerProvider, Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from corelib.message import Envelope
 
 EVENT: ContextVar[Envelope | None] = ContextVar("event", default=None)
 """The event in hand, if any."""
+Opener = Callable[[str, SpanKind, str | None], contextlib.AbstractContextManager[Any]]
+"""Opens a span of a name and kind, below a remote parent if there is one."""
+
 _PROPAGATOR = TraceContextTextMapPropagator()
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
+_TRACEPARENT = re.compile(r"00-((?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 
 
 def current_traceparent() -> str | None:
     """Return the W3C `traceparent` of the current span, or None outside of one."""
+    if (passed := _PASSED.get()) is not None:
+        return passed.traceparent()
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier.get("traceparent")
@@ -30,14 +33,20 @@ def current_traceparent() -> str | None:
 
 def trace_id() -> str | None:
     """Return the current trace's id in hex, or None outside of one."""
-    current = trace.get_current_span().get_span_context()
-    return f"{current.trace_id:032x}" if current.is_valid else None
+    found = _TRACEPARENT.fullmatch(current_traceparent() or "")
+    return found[1] if found else None
 
 
-def span(name: str, kind: SpanKind, traceparent: str | None) -> contextlib.AbstractContextManager[Span]:
-    """Open a span below a remote parent; its trace id is on every log line within (see `corelib.logs`)."""
-    if not _is_watched():
-        return _Passed(traceparent)
+def opener() -> Opener:
+    """Return how spans are opened from now on; whoever asks does so once, and keeps it.
+
+    Without a provider they are not recorded, only passed on. To ask for the provider takes longer than such a span, so
+    that one set up later, when the service is built already, is not seen.
+    """
+    return _span if _is_watched() else _Passed
+
+
+def _span(name: str, kind: SpanKind, traceparent: str | None) -> contextlib.AbstractContextManager[Span]:
     parent = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
     return trace.get_tracer("corelib").start_as_current_span(name, context=parent, kind=kind)
 
@@ -61,38 +70,49 @@ class about:  # noqa: N801 -- used as a function is; a generator would take thri
 
 def event_span(handler: str, envelope: Envelope) -> contextlib.AbstractContextManager[Any]:
     """Open the span in which a handler works on an event, to be used within `about`."""
-    return _recorded(handler, envelope) if _is_watched() else _Passed(envelope.traceparent)
+    return _recorded(handler, envelope) if _is_watched() else _Passed(handler, SpanKind.CONSUMER, envelope.traceparent)
 
 
 @contextlib.contextmanager
 def _recorded(handler: str, envelope: Envelope) -> Iterator[None]:
-    with span(handler, SpanKind.CONSUMER, envelope.traceparent) as current:
+    with _span(handler, SpanKind.CONSUMER, envelope.traceparent) as current:
         current.set_attribute("messaging.message.id", str(envelope.id))
         current.set_attribute("cloudevents.event_type", envelope.type)
         yield
 
 
 class _Passed:
-    """A span that nobody looks at: it has ids to log and to hand on, at a fraction of the time of a recorded one."""
+    """A span that nobody looks at: it has ids to log and to hand on, made when somebody wants them."""
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_outer", "_own", "_remote")
 
-    def __init__(self, traceparent: str | None) -> None:
-        parent = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-        chance = random.getrandbits
-        trace_id, flags = (int(parent[1], 16), int(parent[2], 16)) if parent else (chance(128), TraceFlags.SAMPLED)
-        self._span = NonRecordingSpan(SpanContext(trace_id, chance(64), False, TraceFlags(flags)))
+    def __init__(self, _name: str, _kind: SpanKind, remote: str | None) -> None:
+        self._remote = remote
+        self._own: str | None = None
 
-    def __enter__(self) -> Span:
+    def __enter__(self) -> None:
         """Make it the current one."""
-        self._token: Token[Context] = context.attach(trace.set_span_in_context(self._span))
-        return self._span
+        self._outer: Token[_Passed | None] = _PASSED.set(self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Go back to the one before."""
-        context.detach(self._token)
+        _PASSED.reset(self._outer)
+
+    def traceparent(self) -> str:
+        """Return what to hand on: the remote parent's trace, or a new one."""
+        if self._own is None:
+            parent = _TRACEPARENT.fullmatch(self._remote) if self._remote else None
+            trace, flags = parent.groups() if parent else (_drawn(128), "01")
+            self._own = f"00-{trace}-{_drawn(64)}-{flags}"
+        return self._own
+
+
+_PASSED: ContextVar[_Passed | None] = ContextVar("passed", default=None)
+
+
+def _drawn(bits: int) -> str:
+    """Draw an id in hex; W3C has 0 for no id."""
+    return f"{random.randrange(1, 1 << bits):0{bits // 4}x}"  # noqa: S311 -- ids, not secrets
 
 
 def _is_watched() -> bool:
