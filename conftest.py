@@ -75,6 +75,15 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _given_or_started("SOUK_TEST_AWS_ENDPOINT_URL", aws_emulator(tmp_path_factory.mktemp("aws")))
 
 
+@pytest.fixture(scope="module", params=["servers", "memory"])
+def either(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings of a service on real servers, then of one in memory: both pass the same tests."""
+    if request.param == "memory":
+        return {"in_memory": True}
+    real: dict[str, Any] = request.getfixturevalue("surroundings")
+    return {**real, "kafka_bootstrap": request.getfixturevalue("kafka_bootstrap")}
+
+
 @pytest.fixture(scope="session")
 def bigquery_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _given_or_started("SOUK_TEST_BIGQUERY_URL", bigquery_emulator(tmp_path_factory.mktemp("bigquery")))

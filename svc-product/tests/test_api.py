@@ -1,4 +1,4 @@
-"""The catalogue over HTTP, on real PostgreSQL and S3; bad input changes nothing."""
+"""The catalogue over HTTP, on real PostgreSQL and S3 and in memory; bad input changes nothing."""
 
 import asyncio
 import base64
@@ -15,7 +15,6 @@ import pytest
 import pytest_asyncio
 
 from contracts.stock import ProductChanged
-from corelib.aws import Bucket
 from corelib.clock import ManualClock
 from corelib.message import Event
 from corelib.testing.desk import Desk
@@ -80,11 +79,9 @@ def new_id() -> str:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shop(surroundings: dict[str, Any], kafka_bootstrap: str) -> AsyncIterator[Shop]:
+async def shop(either: dict[str, Any]) -> AsyncIterator[Shop]:
     async with Issuer() as issuer:
-        settings = ProductSettings(
-            **surroundings, kafka_bootstrap=kafka_bootstrap, port=free_port(), jwks_url=issuer.jwks_url, only="http"
-        )
+        settings = ProductSettings(**either, port=free_port(), jwks_url=issuer.jwks_url, only="http")
         service = build(settings)
         async with running(service) as url, aiohttp.ClientSession() as session:
             channels = frozenset(channel.name for channel in channels_of(service.publishes))
@@ -248,7 +245,7 @@ async def test_an_image_goes_to_the_bucket_by_its_presigned_url(shop: Shop) -> N
     assert product["product_id"] in given["key"]
     async with shop.session.put(given["url"], data=b"\xff\xd8\xff", headers={"Content-Type": "image/jpeg"}) as answer:
         assert answer.status == 200
-    images = next(one for one in shop.desk.service.resources if isinstance(one, Bucket))
+    images: Any = next(one for one in shop.desk.service.resources if "product-images" in one.name)
     assert await images.get(given["key"]) == b"\xff\xd8\xff"
 
 

@@ -22,8 +22,9 @@ from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.testing.running import free_port, running
 from svc_product.app import build
+from svc_product.postgres import SqlCatalogue
 from svc_product.settings import ProductSettings
-from svc_product.store import Catalogue, Product
+from svc_product.store import Product
 
 PRICE = Money(amount=100, currency="USD")
 
@@ -56,13 +57,13 @@ class World:
         assert isinstance(store, Postgres)
         product = Product(f"p-{uuid4()}", "Bread", "", 100, "USD", active=True, version=1)
         async with store.transaction() as tx:
-            await Catalogue(store).add(tx, product, units)
+            await SqlCatalogue(store).add(tx, product, units)
         return product.product_id
 
     async def shelf(self, product: str) -> tuple[int, int]:
         store = self.service.store
         assert isinstance(store, Postgres)
-        found = await Catalogue(store).find(product)
+        found = await SqlCatalogue(store).find(product)
         assert found is not None
         assert found.shelf is not None
         return found.shelf.on_hand, found.shelf.reserved

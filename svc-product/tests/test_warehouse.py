@@ -1,6 +1,7 @@
-"""Reservations on real PostgreSQL, in virtual time."""
+"""Reservations on real PostgreSQL and in memory, in virtual time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -15,10 +16,12 @@ from contracts.orders import OrderCancelled, OrderConfirmed, OrderLine, OrderPla
 from contracts.stock import ReservationExpired, StockCommitted, StockRejected, StockReleased, StockReserved
 from corelib.clock import ManualClock
 from corelib.ids import uuid7
+from corelib.memory.store import Memory
 from corelib.message import Event
-from corelib.postgres.store import Postgres
 from corelib.testing.desk import Desk, desk
 from svc_product.app import build
+from svc_product.memory import RESERVATIONS, STOCK, MemoryCatalogue
+from svc_product.postgres import SqlCatalogue
 from svc_product.settings import ProductSettings
 from svc_product.store import Catalogue, Product
 
@@ -32,25 +35,29 @@ WORDS = st.lists(
 
 
 @pytest.fixture
-async def at(surroundings: dict[str, Any]) -> AsyncIterator[Desk]:
+async def at(either: dict[str, Any]) -> AsyncIterator[Desk]:
     clock = ManualClock()
-    service = build(ProductSettings(**surroundings), clock=clock)
+    service = build(ProductSettings(**either), clock=clock)
     service.resources = [one for one in service.resources if one.name != "jwks"]
     async with desk(service, clock) as opened:
         yield opened
+
+
+def catalogue_of(store: Any) -> Catalogue:
+    return MemoryCatalogue(store) if isinstance(store, Memory) else SqlCatalogue(store)
 
 
 async def stocked(at: Desk, units: int) -> str:
     store: Any = at.service.store
     product = Product(f"p-{uuid4()}", "Bread", "", 100, "USD", active=True, version=1)
     async with store.transaction() as tx:
-        await Catalogue(store).add(tx, product, units)
+        await catalogue_of(store).add(tx, product, units)
     return product.product_id
 
 
 async def shelf(at: Desk, product: str) -> tuple[int, int]:
     store: Any = at.service.store
-    found = await Catalogue(store).find(product)
+    found = await catalogue_of(store).find(product)
     assert found is not None
     assert found.shelf is not None
     return found.shelf.on_hand, found.shelf.reserved
@@ -198,20 +205,25 @@ async def test_the_lines_of_one_product_count_together(at: Desk) -> None:
 
 
 async def test_a_stocktaking_never_takes_what_is_promised(at: Desk) -> None:
-    bread, store = await stocked(at, 5), at.service.store
-    assert isinstance(store, Postgres)
+    bread = await stocked(at, 5)
+    store: Any = at.service.store
     await at.handle(placed(at, **{bread: 3}))
     for units, counted in ((2, None), (3, (3, 3))):
         async with store.transaction() as tx:
-            found = await Catalogue(store).count(tx, bread, units)
+            found = await catalogue_of(store).count(tx, bread, units)
         assert (found and (found.on_hand, found.reserved)) == counted
     assert await shelf(at, bread) == (3, 3)
 
 
 async def books(at: Desk, product: str) -> Any:
     """A product's shelf, beside what the reservations say of it."""
-    store = at.service.store
-    assert isinstance(store, Postgres)
+    store: Any = at.service.store
+    if isinstance(store, Memory):
+        held: Counter[str] = Counter()
+        async for one in store.scan(RESERVATIONS):
+            held[one["status"]] += one["lines"].get(product, 0)
+        stock = await store.get(STOCK, {"product_id": product})
+        return {**(stock or {}), "held": held["held"], "sold": held["committed"]}
     return await store.fetchrow(
         """
         SELECT on_hand, reserved, supplied,

@@ -11,7 +11,12 @@ from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from jwt.algorithms import OKPAlgorithm
 
 from corelib.errors import Problem
@@ -65,6 +70,11 @@ class TokenSigner:
         return {"keys": [{**self._public, "kid": self._kid, "use": "sig", "alg": "EdDSA"}]}
 
 
+def new_key() -> bytes:
+    """Return a fresh private key for a `TokenSigner`, in PEM."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 class Keys(Protocol):
     """Finds the public key that a token names."""
 
@@ -110,6 +120,12 @@ class FixedKeys:
 
     def __init__(self, jwks: Mapping[str, Any]) -> None:
         self._keys = keys_of(jwks)
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
 
     async def find(self, kid: str) -> Ed25519PublicKey | None:
         """Return the key, or None."""

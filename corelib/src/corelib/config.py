@@ -12,6 +12,8 @@ from corelib.errors import SettingsError
 
 S = TypeVar("S", bound="ServiceSettings")
 PREFIX = "SOUK_"
+OF_SERVERS = ("postgres_dsn", "kafka_bootstrap", "kafka_prefix", "aws_endpoint_url", "aws_prefix", "aws_streams")
+"""The settings that mean nothing to a service in memory."""
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 lets the system choose."""
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
@@ -40,6 +42,12 @@ class ServiceSettings(BaseSettings):
     aws_streams: bool = Field(default=True, description="Tell relays by DynamoDB Streams what other replicas commit.")
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
     commit: str = "unknown"
+    in_memory: bool = Field(default=False, description="Keep everything in this process, as --in-memory does.")
+
+    @property
+    def url(self) -> str:
+        """Return where the service listens."""
+        return f"http://{self.host}:{self.port}"
 
     def aws(self) -> Aws:
         """Return the AWS account, or emulator, that these settings name."""

@@ -8,31 +8,31 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+import structlog
 import uvloop
 
 from corelib import logs
-from corelib.config import PREFIX, ServiceSettings, load, printable
+from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, printable
 from corelib.errors import CorelibError, SettingsError
 from corelib.service import PARTS, Service
 
 S = TypeVar("S", bound=ServiceSettings)
+
+log = structlog.get_logger(__name__)
 
 
 def main(kind: type[S], build: Callable[[S], Service]) -> None:
     """Read the settings, build the service, do what the flags say, and exit."""
     options = _parser(kind).parse_args()
     try:
-        settings = load(kind)
-        if options.only:
-            settings = settings.model_copy(update={"only": options.only})
-        _require_parts(settings)
+        settings = _settings(kind, options)
+        if options.print_config:
+            print(printable(settings))  # noqa: T201 -- what was asked for
+            return
+        service = _heeding(build(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 -- a command line speaks on standard error
         raise SystemExit(2) from None
-    if options.print_config:
-        print(printable(settings))  # noqa: T201 -- what was asked for
-        return
-    service = build(settings)
     if options.describe:
         print(json.dumps(service.describe(), indent=2))  # noqa: T201 -- what was asked for
         return
@@ -45,6 +45,8 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
 def serve(service: Service) -> None:
     """Run a service in this process until it is told to stop."""
     logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
+    if service.settings.in_memory:
+        log.warning("everything is in memory and is lost at exit", see=f"{service.settings.url}/docs")
     collect_less()
     uvloop.run(service.run())
 
@@ -63,6 +65,34 @@ def _provision(service: Service) -> int:
         print(f"Could not provision: {error}", file=sys.stderr)  # noqa: T201 -- a command line speaks
         return 1
     return 0
+
+
+def _settings(kind: type[S], options: argparse.Namespace) -> S:
+    settings = load(kind)
+    given = {name: value for name in ("only", "in_memory") if (value := getattr(options, name))}
+    settings = settings.model_copy(update=given)
+    _require_parts(settings)
+    if settings.in_memory:
+        _require_alone(settings, provision=options.provision)
+    return settings
+
+
+def _require_alone(settings: ServiceSettings, *, provision: bool) -> None:
+    """Refuse what a service in memory would not heed: whoever set it does not want its data lost."""
+    unheeded = [f"{PREFIX}{name}".upper() for name in OF_SERVERS if name in settings.model_fields_set]
+    if provision or settings.provision:
+        unheeded.append("provisioning")
+    if settings.only:
+        unheeded.append("--only")
+    if unheeded:
+        raise SettingsError(f"--in-memory is one process without any server: it does not go with {', '.join(unheeded)}")
+
+
+def _heeding(service: Service) -> Service:
+    """Return the service; raise `SettingsError` where it was built on servers though it shall run in memory."""
+    if service.settings.in_memory and service.alone is None:
+        raise SettingsError(f"svc-{service.name} has no parts in memory: its build() does not heed --in-memory")
+    return service
 
 
 def _require_parts(settings: ServiceSettings) -> None:
@@ -85,5 +115,11 @@ def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
     parser.add_argument("--print-config", action="store_true", help="print the settings, secrets masked, and exit")
     parser.add_argument("--describe", action="store_true", help="print what the service needs to exist, as JSON")
     parser.add_argument("--provision", action="store_true", help="create tables, topics, queues and buckets, and exit")
+    parser.add_argument(
+        "--in-memory",
+        action="store_true",
+        help="run alone, without any server or variable; all is lost at exit. POST /in-memory/tokens gives tokens,"
+        " POST /in-memory/events/TYPE hands in an event, GET /in-memory/events shows what was published",
+    )
     parser.add_argument("--only", metavar="PARTS", help=f"run only these parts: {','.join(PARTS)}")
     return parser

@@ -22,6 +22,7 @@ from corelib.errors import Unavailable
 from corelib.health import Check, Health
 from corelib.http import application
 from corelib.log_relay import LogRelay
+from corelib.memory.alone import Alone
 from corelib.message import Channel, Event, Transport
 from corelib.part import Part
 from corelib.relay import Relay
@@ -51,7 +52,10 @@ class Resource(Protocol):
 
 
 class Service:
-    """Everything of one service. `publishes` are the events it may publish: others are refused by `tx.publish`."""
+    """Everything of one service. `publishes` are the events it may publish: others are refused by `tx.publish`.
+
+    `alone` adds what stands in for the rest of the world, where the service runs in memory.
+    """
 
     def __init__(
         self,
@@ -66,17 +70,20 @@ class Service:
         resources: Sequence[Resource] = (),
         authenticator: Authenticator | None = None,
         clock: Clock | None = None,
+        alone: Alone | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.store = store
-        self.apis = apis
         self.routes: list[Route] = [route for actor in actors for route in actor.routes()]
         self.publishes = frozenset(publishes)
         self.brokers = {broker.name: broker for broker in brokers}
         self.resources = resources
         self.clock = clock or SystemClock()
         self.health = Health(checks=self._checks(), info=self._info())
+        self.alone = alone
+        if alone is not None:
+            apis = [*apis, *alone.apis(self.routes)]
         served = apis if "http" in self._wanted() else ()
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
@@ -164,7 +171,7 @@ class Service:
         supervisor = Supervisor(self._parts(wanted))
         self.health.failed_parts = supervisor.failed
         self.health.started = True
-        log.info("ready", parts=sorted(wanted), port=self.settings.port)
+        log.info("ready", parts=sorted(wanted), url=self.settings.url)
         supervising = asyncio.create_task(supervisor.run(stop))
         await stop.wait()
         self.health.stopping = True

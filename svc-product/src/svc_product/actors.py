@@ -11,8 +11,7 @@ from contracts.orders import OrderCancelled, OrderConfirmed, OrderPlaced
 from contracts.stock import ReservationExpired, StockCommitted, StockRejected, StockReleased, StockReserved
 from corelib.actor import Actor, receive
 from corelib.clock import Clock
-from corelib.postgres.transaction import PostgresTransaction
-from corelib.transaction import Timer
+from corelib.transaction import Timer, Transaction
 from svc_product.domain import State, Step, after, missing
 from svc_product.store import Stock
 
@@ -28,7 +27,7 @@ class Warehouse(Actor):
     reservation_time: timedelta
 
     @receive
-    async def order_placed(self, event: OrderPlaced, tx: PostgresTransaction) -> None:
+    async def order_placed(self, event: OrderPlaced, tx: Transaction) -> None:
         """Reserve all lines, with expiry, or reject the order."""
         if await self.stock.reservation(tx, event.order_id) is not None:
             # A replay may come when the inbox has forgotten the event.
@@ -49,24 +48,24 @@ class Warehouse(Actor):
         tx.publish(StockReserved(order_id=event.order_id, expires_at=expires))
 
     @receive
-    async def order_confirmed(self, event: OrderConfirmed, tx: PostgresTransaction) -> None:
+    async def order_confirmed(self, event: OrderConfirmed, tx: Transaction) -> None:
         """Let the goods leave."""
         if await self._finish(tx, event.order_id, Step.CONFIRM) is State.COMMITTED:
             tx.publish(StockCommitted(order_id=event.order_id))
 
     @receive
-    async def order_cancelled(self, event: OrderCancelled, tx: PostgresTransaction) -> None:
+    async def order_cancelled(self, event: OrderCancelled, tx: Transaction) -> None:
         """Give the goods back."""
         if await self._finish(tx, event.order_id, Step.CANCEL) is State.RELEASED:
             tx.publish(StockReleased(order_id=event.order_id, reason="cancelled"))
 
     @receive
-    async def reservation_expired(self, event: ReservationExpired, tx: PostgresTransaction) -> None:
+    async def reservation_expired(self, event: ReservationExpired, tx: Transaction) -> None:
         """Give the goods back: nobody paid in time."""
         if await self._finish(tx, event.order_id, Step.EXPIRE) is State.RELEASED:
             tx.publish(StockReleased(order_id=event.order_id, reason="expired"))
 
-    async def _finish(self, tx: PostgresTransaction, order_id: UUID, step: Step) -> State | None:
+    async def _finish(self, tx: Transaction, order_id: UUID, step: Step) -> State | None:
         reservation = await self.stock.reservation(tx, order_id)
         state = after(reservation.state, step) if reservation else None
         if reservation is None or state is None:

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from contracts.money import Money
 from contracts.stock import ProductChanged
 from corelib.api import Api, Reply, get, patch, post, put
-from corelib.aws import Bucket
 from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
-from corelib.postgres.transaction import PostgresTransaction
+from corelib.objects import Objects
+from corelib.transaction import Transaction
 from svc_product.domain import Shelf
 from svc_product.store import Catalogue, Product
 
@@ -114,7 +114,7 @@ class ImageUrl(BaseModel):
 class ProductsApi(Api):
     """The resource /api/v1/products."""
 
-    def __init__(self, catalogue: Catalogue, images: Bucket) -> None:
+    def __init__(self, catalogue: Catalogue, images: Objects) -> None:
         self._catalogue = catalogue
         self._images = images
 
@@ -135,7 +135,7 @@ class ProductsApi(Api):
         return _view(product)
 
     @post("/api/v1/products", status=201, roles=("admin",))
-    async def add(self, body: AddProduct, tx: PostgresTransaction) -> Reply:
+    async def add(self, body: AddProduct, tx: Transaction) -> Reply:
         """Add a product."""
         product = await self._catalogue.add(tx, _product(body), body.stock)
         if product is None:
@@ -144,7 +144,7 @@ class ProductsApi(Api):
         return Reply(_view(product), headers={"Location": f"/api/v1/products/{product.product_id}"})
 
     @post("/api/v1/products/bulk", roles=("admin",))
-    async def add_many(self, body: AddProducts, tx: PostgresTransaction) -> Added:
+    async def add_many(self, body: AddProducts, tx: Transaction) -> Added:
         """Add or change up to 500 products and put units on their shelves."""
         if len({product.product_id for product in body.products}) < len(body.products):
             raise Problem(422, "invalid-request", "/products: a product stands in it twice")
@@ -154,7 +154,7 @@ class ProductsApi(Api):
         return Added(count=len(written))
 
     @patch("/api/v1/products/{product_id}", roles=("admin",))
-    async def change(self, product_id: str, body: ChangeProduct, tx: PostgresTransaction) -> ProductView:
+    async def change(self, product_id: str, body: ChangeProduct, tx: Transaction) -> ProductView:
         """Change a product."""
         product = await self._catalogue.change(
             tx,
@@ -171,7 +171,7 @@ class ProductsApi(Api):
         return _view(product)
 
     @put("/api/v1/products/{product_id}/stock", roles=("admin",))
-    async def count(self, product_id: str, body: CountStock, tx: PostgresTransaction) -> StockView:
+    async def count(self, product_id: str, body: CountStock, tx: Transaction) -> StockView:
         """Set what is on hand after a stocktaking."""
         shelf = await self._catalogue.count(tx, product_id, body.on_hand)
         if shelf is None:

@@ -1,5 +1,7 @@
 """Wiring of svc-product."""
 
+from dataclasses import dataclass
+
 from contracts.stock import (
     ProductChanged,
     ReservationExpired,
@@ -8,30 +10,63 @@ from contracts.stock import (
     StockReleased,
     StockReserved,
 )
-from corelib.auth import Authenticator, PublishedKeys
+from corelib.auth import Authenticator, FixedKeys, PublishedKeys
 from corelib.aws import Bucket
+from corelib.broker import Broker
 from corelib.clock import Clock, SystemClock
 from corelib.kafka.broker import Kafka
+from corelib.memory.alone import Alone
+from corelib.memory.store import Memory
+from corelib.objects import Objects
 from corelib.postgres.store import Postgres
 from corelib.service import Service
+from corelib.store import Store
 from svc_product.actors import Warehouse
 from svc_product.api import ProductsApi
+from svc_product.memory import TABLES, MemoryCatalogue, MemoryStock
+from svc_product.postgres import MIGRATIONS, SqlCatalogue, SqlStock
 from svc_product.settings import ProductSettings
-from svc_product.store import MIGRATIONS, Catalogue, Stock
+from svc_product.store import Catalogue, Stock
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is another thing on real servers than in memory."""
+
+    store: Store
+    catalogue: Catalogue
+    stock: Stock
+    images: Objects
+    broker: Broker
+    keys: PublishedKeys | FixedKeys
+    alone: Alone | None = None
+
+
+def on_servers(settings: ProductSettings) -> Parts:
+    """Return the parts on PostgreSQL, S3 and Kafka."""
+    db = Postgres(settings.postgres_dsn, schema="products", migrations=MIGRATIONS)
+    images = Bucket(settings.aws(), "product-images")
+    kafka = Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)
+    return Parts(db, SqlCatalogue(db), SqlStock(), images, kafka, PublishedKeys(settings.jwks_url))
+
+
+def in_memory(settings: ProductSettings, clock: Clock) -> Parts:
+    """Return the parts that need nothing around the process."""
+    db, alone = Memory(tables=TABLES), Alone(settings, clock)
+    images = alone.bucket("product-images")
+    return Parts(db, MemoryCatalogue(db), MemoryStock(), images, alone.kafka, alone.keys, alone)
 
 
 def build(settings: ProductSettings, *, clock: Clock | None = None) -> Service:
     """Return the service; tests give it a clock of their own."""
     clock = clock or SystemClock()
-    db = Postgres(settings.postgres_dsn, schema="products", migrations=MIGRATIONS)
-    images = Bucket(settings.aws(), "product-images")
-    keys = PublishedKeys(settings.jwks_url)
+    parts = in_memory(settings, clock) if settings.in_memory else on_servers(settings)
     return Service(
         "product",
         settings,
-        store=db,
-        apis=[ProductsApi(Catalogue(db), images)],
-        actors=[Warehouse(Stock(), clock, settings.reservation_time)],
+        store=parts.store,
+        apis=[ProductsApi(parts.catalogue, parts.images)],
+        actors=[Warehouse(parts.stock, clock, settings.reservation_time)],
         publishes=[
             ProductChanged,
             StockReserved,
@@ -40,8 +75,9 @@ def build(settings: ProductSettings, *, clock: Clock | None = None) -> Service:
             StockReleased,
             ReservationExpired,
         ],
-        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)],
-        resources=[images, keys],
-        authenticator=Authenticator(keys),
+        brokers=[parts.broker],
+        resources=[parts.images, parts.keys],
+        authenticator=Authenticator(parts.keys),
         clock=clock,
+        alone=parts.alone,
     )

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from corelib.documents import DocumentTransaction
 from corelib.dynamo.commit import Committer, Unit
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.items import Attribute, Item, attribute, pack
 from corelib.dynamo.tables import Catalog, Table
 from corelib.dynamo.timers import TimerItems
-from corelib.transaction import Mark, Origin, Transaction
+from corelib.transaction import Mark, Origin
 
 _VERSION = "version"
 # Long enough for a saga's next step; an item that is deleted and made anew may have its old version again.
@@ -54,7 +55,7 @@ class Recent:
             self._items.pop(slot, None)
 
 
-class DynamoTransaction(Transaction):
+class DynamoTransaction(DocumentTransaction):
     """Buffers writes; nothing reaches the database before the end of the block.
 
     `trusting` tells whether it has read what this process only remembers, so that its failure may be due to that.

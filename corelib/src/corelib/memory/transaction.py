@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from corelib.documents import DocumentTransaction
 from corelib.dynamo.items import Item
 from corelib.dynamo.tables import Catalog, Table
 from corelib.memory.database import Condition, Database, Place, Unit, copied
 from corelib.memory.link import Link
-from corelib.transaction import Mark, Origin, Transaction
+from corelib.transaction import Mark, Origin
 
 
-class MemoryTransaction(Transaction):
+class MemoryTransaction(DocumentTransaction):
     """Buffers writes; nothing reaches the database before the end of the block."""
 
     def __init__(

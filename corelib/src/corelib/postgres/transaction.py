@@ -107,6 +107,13 @@ def write_events(records: Sequence[Record], slot: int | None) -> str:
     )
 
 
+def sql(tx: Transaction) -> PostgresTransaction:
+    """Return a handler's transaction as what it is where the store is PostgreSQL. Raises `TypeError` elsewhere."""
+    if not isinstance(tx, PostgresTransaction):
+        raise TypeError(f"SQL needs a transaction of PostgreSQL, not a {type(tx).__name__}")
+    return tx
+
+
 def _message(record: Record) -> str:
     """Return a record as the content of a logical decoding message: see docs/table-less.md."""
     return orjson.dumps(

@@ -6,10 +6,8 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from corelib.auth import TokenSigner
+from corelib.auth import TokenSigner, new_key
 from corelib.testing.running import free_port
 
 
@@ -17,8 +15,7 @@ class Issuer:
     """Stands in for svc-user: signs tokens and publishes its key at `jwks_url` while the block runs."""
 
     def __init__(self) -> None:
-        key = Ed25519PrivateKey.generate()
-        self._signer = TokenSigner(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        self._signer = TokenSigner(new_key())
         self._port = free_port()
         self._runner: web.AppRunner | None = None
 

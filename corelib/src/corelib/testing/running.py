@@ -31,7 +31,7 @@ async def running(service: Service) -> AsyncIterator[str]:
                 await asyncio.sleep(_POLL_SECONDS)
         if serving.done():
             serving.result()
-        yield f"http://{service.settings.host}:{service.settings.port}"
+        yield service.settings.url
     finally:
         stop.set()
         await serving

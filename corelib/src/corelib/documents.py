@@ -1,0 +1,83 @@
+"""What a service may ask of a store of documents: DynamoDB is one, and memory. Items are plain dicts."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from corelib.dynamo.items import Item
+from corelib.dynamo.tables import Table
+from corelib.store import Store
+from corelib.transaction import Mark, Transaction
+
+
+class DocumentTransaction(Transaction):
+    """A unit of work on documents: buffers writes; nothing reaches the store before the end of the block."""
+
+    @abstractmethod
+    async def get(self, table: Table | str, key: Mapping[str, Any]) -> Item | None:
+        """Return an item as this transaction sees it; `Conflict` at commit if another changes it meanwhile."""
+
+    @abstractmethod
+    def put(self, table: Table | str, item: Item, *, new: bool = False, version: int | None = None) -> None:
+        """Write an item: `new` demands that there is none, `version` that the stored one has it (else `Conflict`)."""
+
+    @abstractmethod
+    def delete(self, table: Table | str, key: Mapping[str, Any], *, version: int | None = None) -> None:
+        """Remove an item, of this version if one is given (else `Conflict`)."""
+
+    @abstractmethod
+    def check(self, table: Table | str, key: Mapping[str, Any], version: int) -> None:
+        """Demand that an item has this version at commit (else `Conflict`), without writing it."""
+
+
+def documents(tx: Transaction) -> DocumentTransaction:
+    """Return a handler's transaction as what it is on a store of documents. Raises `TypeError` elsewhere."""
+    if not isinstance(tx, DocumentTransaction):
+        raise TypeError(f"documents need a transaction on documents, not a {type(tx).__name__}")
+    return tx
+
+
+class DocumentStore(Store, Protocol):
+    """A store that keeps documents; every call raises `Unavailable` when it does not answer."""
+
+    def transaction(
+        self, *, mark: Mark | None = None, traceparent: str | None = None
+    ) -> AbstractAsyncContextManager[DocumentTransaction]:
+        """Open a unit of work, as any store does."""
+        ...
+
+    async def get(self, table: Table | str, key: Mapping[str, Any], *, consistent: bool = True) -> Item | None:
+        """Return an item, or None."""
+        ...
+
+    async def get_many(
+        self, table: Table | str, keys: Sequence[Mapping[str, Any]], *, consistent: bool = True
+    ) -> list[Item]:
+        """Return the items that exist, in no order; the keys must differ."""
+        ...
+
+    async def query(
+        self,
+        table: Table | str,
+        *,
+        key: Mapping[str, Any],
+        index: str | None = None,
+        limit: int | None = None,
+        start: Item | None = None,
+        forward: bool = True,
+    ) -> tuple[list[Item], Item | None]:
+        """Return a page of the items with these key values, and where the next page starts (None at the end)."""
+        ...
+
+    def scan(self, table: Table | str) -> AsyncIterator[Item]:
+        """Yield every item; for audits and exports, not for requests."""
+        ...
+
+    async def put(self, table: Table | str, item: Item) -> None:
+        """Write an item outside any transaction: for what publishes nothing, such as sessions."""
+        ...
+
+    async def delete(self, table: Table | str, key: Mapping[str, Any]) -> None:
+        """Remove an item outside any transaction; a missing one is no error."""
+        ...

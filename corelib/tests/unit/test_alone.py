@@ -1,0 +1,180 @@
+"""A service that runs by itself: what stands in for the others, and what is refused."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from corelib.actor import Actor, receive
+from corelib.api import Api, get
+from corelib.auth import Authenticator, Caller
+from corelib.clock import ManualClock
+from corelib.config import ServiceSettings
+from corelib.main import main
+from corelib.memory.alone import Alone
+from corelib.memory.objects import MemoryObjects
+from corelib.memory.store import Memory
+from corelib.message import Channel, Event
+from corelib.service import Service
+from corelib.testing.alone import ask
+from corelib.testing.issuer import Issuer
+from corelib.testing.running import free_port, running, until
+from corelib.transaction import Transaction
+
+
+class Greeted(Event, type="test.greeted.v1", channels=(Channel("greetings"),), key="name"):
+    name: str
+    times: int = 1
+
+
+class Answered(Event, type="test.answered.v1", channels=(Channel("answers"),), key="name"):
+    name: str
+
+
+class WhoApi(Api):
+    @get("/who", roles=("admin",))
+    async def who(self, caller: Caller) -> None:
+        """Tell nothing."""
+
+
+class Polite(Actor):
+    @receive
+    async def greeted(self, event: Greeted, tx: Transaction) -> None:
+        tx.publish(Answered(name=event.name))
+
+
+class World:
+    def __init__(self, **settings: Any) -> None:
+        self.clock = ManualClock()
+        settings = {"port": free_port(), "in_memory": True} | settings
+        self.settings = ServiceSettings(**settings)
+        self.alone = Alone(self.settings, self.clock)
+        self.bucket = self.alone.bucket("things")
+        self.service = Service(
+            "polite",
+            self.settings,
+            store=Memory(),
+            apis=[WhoApi()],
+            actors=[Polite()],
+            publishes=[Answered],
+            brokers=[self.alone.kafka],
+            resources=[self.bucket, self.alone.keys],
+            authenticator=Authenticator(self.alone.keys),
+            clock=self.clock,
+            alone=self.alone,
+        )
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[tuple[World, aiohttp.ClientSession]]:
+    world = World()
+    async with running(world.service) as url, aiohttp.ClientSession(url) as session:
+        yield world, session
+
+
+async def test_an_event_is_handed_in_and_what_follows_is_seen(world: tuple[World, aiohttp.ClientSession]) -> None:
+    _, session = world
+    assert (await ask(session, "POST /in-memory/events/test.greeted.v1", {"name": "ann"}))[0] == 202
+
+    async def seen() -> list[tuple[str, Any]]:
+        _, page = await ask(session, "GET /in-memory/events")
+        events = [(event["channel"], event["data"]) for event in page["items"]]
+        return events if len(events) > 1 else []
+
+    await until(seen)
+    assert await seen() == [("answers", {"name": "ann"}), ("greetings", {"name": "ann", "times": 1})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "says"),
+    [
+        ("test.greeted.v1", {"name": "ann", "times": "often"}, 422, "/times"),
+        ("test.greeted.v1", {}, 422, "/name"),
+        ("test.answered.v1", {"name": "ann"}, 404, "but test.greeted.v1"),
+    ],
+)
+async def test_an_event_that_nobody_could_handle_is_refused(
+    world: tuple[World, aiohttp.ClientSession], kind: str, body: Any, status: int, says: str
+) -> None:
+    _, session = world
+    got, problem = await ask(session, f"POST /in-memory/events/{kind}", body)
+    assert (got, says in problem["detail"]) == (status, True), problem
+    assert (await ask(session, "GET /in-memory/events"))[1] == {"items": []}
+
+
+async def test_a_token_has_the_roles_that_were_asked_for(world: tuple[World, aiohttp.ClientSession]) -> None:
+    _, session = world
+    for roles, status in (([], 403), (["admin"], 204)):
+        _, token = await ask(session, "POST /in-memory/tokens", {"roles": roles})
+        assert (await ask(session, "GET /who", token=token["access_token"]))[0] == status
+    assert (await ask(session, "GET /who", token=Issuer().token(uuid4(), "admin")))[0] == 401
+
+
+async def test_where_tokens_come_from_another_issuer_they_do_not_come_from_here() -> None:
+    async with Issuer() as issuer:
+        world = World(jwks_url=issuer.jwks_url)
+        async with running(world.service) as url, aiohttp.ClientSession(url) as session:
+            assert (await ask(session, "POST /in-memory/tokens", {"roles": ["admin"]}))[0] == 404
+            assert (await ask(session, "GET /who", token=issuer.token(uuid4(), "admin")))[0] == 204
+
+
+async def put(session: aiohttp.ClientSession, url: str, kind: str) -> int:
+    async with session.put(url, data=b"x" * 300_000, headers={"Content-Type": kind}) as answer:
+        return answer.status
+
+
+async def test_a_signed_url_allows_what_it_was_signed_for_and_only_in_time(
+    world: tuple[World, aiohttp.ClientSession],
+) -> None:
+    around, session = world
+    bucket: MemoryObjects = around.bucket
+    upload = await bucket.presigned_put("a/b", content_type="image/png")
+    download = await bucket.presigned_get("a/b")
+    async with session.get(download) as answer:
+        assert answer.status == 404
+    assert await put(session, upload, "text/plain") == 403
+    assert await put(session, download, "image/png") == 403
+    assert await put(session, upload, "image/png") == 200
+    async with session.get(download) as answer:
+        assert (answer.content_type, await answer.read()) == ("image/png", await bucket.get("a/b"))
+    around.clock.advance(timedelta(minutes=16))
+    assert await put(session, upload, "image/png") == 403
+
+
+@pytest.mark.parametrize(
+    ("variables", "flags", "says"),
+    [
+        ({"SOUK_POSTGRES_DSN": "postgresql://u@db/souk"}, [], "SOUK_POSTGRES_DSN"),
+        ({"SOUK_KAFKA_BOOTSTRAP": "kafka:9092", "SOUK_AWS_PREFIX": "x-"}, [], "SOUK_KAFKA_BOOTSTRAP, SOUK_AWS_PREFIX"),
+        ({"SOUK_PROVISION": "1"}, [], "provisioning"),
+        ({}, ["--provision"], "provisioning"),
+        ({}, ["--only", "relay"], "--only"),
+    ],
+)
+def test_what_memory_would_not_heed_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    flags: list[str],
+    says: str,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["svc", "--in-memory", *flags])
+    with pytest.raises(SystemExit) as ended:
+        main(ServiceSettings, lambda _: pytest.fail("it was built"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"it does not go with {says}\n")
+
+
+def test_a_service_that_does_not_heed_the_flag_is_not_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["svc", "--in-memory"])
+    with pytest.raises(SystemExit) as ended:
+        main(ServiceSettings, lambda settings: Service("deaf", settings, store=Memory()))
+    assert ended.value.code == 2
+    assert "svc-deaf has no parts in memory" in capsys.readouterr().err
