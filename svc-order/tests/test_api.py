@@ -1,4 +1,4 @@
-"""Orders over HTTP, on real parts; bad input changes nothing."""
+"""Orders over HTTP, on real parts and in memory; bad input changes nothing."""
 
 import asyncio
 import base64
@@ -76,11 +76,9 @@ class Shop:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shop(surroundings: dict[str, Any], kafka_bootstrap: str) -> AsyncIterator[Shop]:
+async def shop(either: dict[str, Any]) -> AsyncIterator[Shop]:
     async with Issuer() as issuer:
-        settings = OrderSettings(
-            **surroundings, kafka_bootstrap=kafka_bootstrap, port=free_port(), jwks_url=issuer.jwks_url, only="http"
-        )
+        settings = OrderSettings(**either, port=free_port(), jwks_url=issuer.jwks_url, only="http")
         service = build(settings)
         store: Any = service.store
         async with running(service) as url, aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""Orders, carts and prices in real DynamoDB: what is stored comes back, and the older state never wins."""
+"""Orders, carts and prices in DynamoDB and in memory: what is stored comes back, and the older state never wins."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,22 +8,24 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from corelib.aws import Aws
 from corelib.clock import SystemClock
-from corelib.dynamo.store import Dynamo
+from corelib.documents import DocumentStore
 from corelib.errors import Conflict
 from corelib.ids import uuid7
 from corelib.transaction import Origin
+from svc_order.app import in_memory, on_servers
 from svc_order.domain import Line, Order, Price, Status, Step
-from svc_order.store import TABLES, Carts, Orders, Prices
+from svc_order.settings import OrderSettings
+from svc_order.store import Carts, Orders, Prices
 
 NOW = SystemClock().now()
 
 
 @pytest.fixture
-async def db(surroundings: dict[str, Any]) -> AsyncIterator[Dynamo]:
-    aws = Aws(endpoint_url=surroundings["aws_endpoint_url"], prefix=surroundings["aws_prefix"])
-    store = Dynamo("order", aws, tables=TABLES)
+async def db(either: dict[str, Any]) -> AsyncIterator[DocumentStore]:
+    settings = OrderSettings(**either)
+    parts = in_memory(settings, SystemClock()) if settings.in_memory else on_servers(settings)
+    store = parts.store
     await store.provision()
     await store.open(Origin("souk/order", SystemClock(), frozenset()))
     yield store
@@ -36,20 +38,20 @@ def order(user_id: UUID | None = None, *, minutes: int = 0) -> Order:
     return Order(uuid7(), user_id or uuid4(), "ünï@example.com", Status.PENDING, lines, 10**12, "USD", placed, uuid7())
 
 
-async def add(db: Dynamo, *orders: Order) -> None:
+async def add(db: DocumentStore, *orders: Order) -> None:
     for one in orders:
         async with db.transaction() as tx:
             Orders(db).add(tx, one)
 
 
-async def save(db: Dynamo, after: Order | None) -> Order:
+async def save(db: DocumentStore, after: Order | None) -> Order:
     assert after is not None
     async with db.transaction() as tx:
         Orders(db).save(tx, after)
     return after
 
 
-async def test_an_order_comes_back_as_it_was_stored_in_every_state(db: Dynamo) -> None:
+async def test_an_order_comes_back_as_it_was_stored_in_every_state(db: DocumentStore) -> None:
     placed = order()
     await add(db, placed)
     assert await Orders(db).find(placed.order_id) == placed
@@ -59,7 +61,7 @@ async def test_an_order_comes_back_as_it_was_stored_in_every_state(db: Dynamo) -
     assert cancelled.ended_at == NOW
 
 
-async def test_of_two_next_states_the_first_is_kept(db: Dynamo) -> None:
+async def test_of_two_next_states_the_first_is_kept(db: DocumentStore) -> None:
     placed = order()
     await add(db, placed)
     reserved = await save(db, placed.after(Step.RESERVE, now=NOW))
@@ -68,7 +70,7 @@ async def test_of_two_next_states_the_first_is_kept(db: Dynamo) -> None:
     assert await Orders(db).find(placed.order_id) == reserved
 
 
-async def test_an_order_is_added_once(db: Dynamo) -> None:
+async def test_an_order_is_added_once(db: DocumentStore) -> None:
     placed = order()
     await add(db, placed)
     with pytest.raises(Conflict):
@@ -76,7 +78,7 @@ async def test_an_order_is_added_once(db: Dynamo) -> None:
     assert await Orders(db).find(placed.order_id) == placed
 
 
-async def test_a_users_orders_come_newest_first_and_nobody_elses(db: Dynamo) -> None:
+async def test_a_users_orders_come_newest_first_and_nobody_elses(db: DocumentStore) -> None:
     user = uuid4()
     placed = [order(user, minutes=minute) for minute in (3, 1, 2)]
     await add(db, *placed, order())
@@ -87,7 +89,7 @@ async def test_a_users_orders_come_newest_first_and_nobody_elses(db: Dynamo) -> 
     assert end is None
 
 
-async def test_a_cart_is_replaced_and_cleared(db: Dynamo) -> None:
+async def test_a_cart_is_replaced_and_cleared(db: DocumentStore) -> None:
     user, carts = uuid4(), Carts(db)
     for lines in ([("bread", 1), ("milk", 2)], [("milk", 1_000)]):
         async with db.transaction() as tx:
@@ -98,12 +100,12 @@ async def test_a_cart_is_replaced_and_cleared(db: Dynamo) -> None:
     assert await carts.lines(user) == []
 
 
-async def store_price(db: Dynamo, prices: Prices, price: Price, *, version: int, known: int) -> None:
+async def store_price(db: DocumentStore, prices: Prices, price: Price, *, version: int, known: int) -> None:
     async with db.transaction() as tx:
         prices.store(tx, price, version=version, known=known)
 
 
-async def test_a_price_is_remembered_for_as_long_as_told_and_no_longer(db: Dynamo) -> None:
+async def test_a_price_is_remembered_for_as_long_as_told_and_no_longer(db: DocumentStore) -> None:
     name = str(uuid4())
     old, new = (Price(name, amount, "USD", active=True) for amount in (100, 200))
     remembering, asking = Prices(db, 3_600), Prices(db, 0)
@@ -114,7 +116,7 @@ async def test_a_price_is_remembered_for_as_long_as_told_and_no_longer(db: Dynam
     assert await asking.of([name]) == {name: new}
 
 
-async def test_a_price_is_not_stored_over_one_it_does_not_know(db: Dynamo) -> None:
+async def test_a_price_is_not_stored_over_one_it_does_not_know(db: DocumentStore) -> None:
     name, prices = str(uuid4()), Prices(db, 0)
     price = Price(name, 100, "USD", active=True)
     await store_price(db, prices, price, version=5, known=0)

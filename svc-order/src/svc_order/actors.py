@@ -18,9 +18,9 @@ from contracts.orders import (
 from contracts.payments import PaymentCaptured, PaymentFailed
 from contracts.stock import ProductChanged, StockRejected, StockReleased, StockReserved
 from corelib.actor import Actor, Effect, effect, receive
-from corelib.aws import Bucket
 from corelib.clock import Clock
-from corelib.dynamo.transaction import DynamoTransaction
+from corelib.documents import DocumentTransaction
+from corelib.objects import Objects
 from corelib.transaction import Timer
 from svc_order.documents import document
 from svc_order.domain import Order, Price, Status, Step
@@ -37,7 +37,7 @@ class Fulfilment(Actor):
     clock: Clock
 
     @receive
-    async def stock_reserved(self, event: StockReserved, tx: DynamoTransaction) -> None:
+    async def stock_reserved(self, event: StockReserved, tx: DocumentTransaction) -> None:
         """Ask for the payment."""
         order = await self._step(tx, event.order_id, Step.RESERVE)
         if order is not None:
@@ -45,7 +45,7 @@ class Fulfilment(Actor):
             tx.publish(PaymentRequested(order_id=order.order_id, user_id=order.user_id, amount=amount))
 
     @receive
-    async def stock_rejected(self, event: StockRejected, tx: DynamoTransaction) -> None:
+    async def stock_rejected(self, event: StockRejected, tx: DocumentTransaction) -> None:
         """End the order: nothing was charged."""
         order = await self._step(tx, event.order_id, Step.REJECT, reason=event.reason)
         if order is not None:
@@ -56,7 +56,7 @@ class Fulfilment(Actor):
             )
 
     @receive
-    async def payment_captured(self, event: PaymentCaptured, tx: DynamoTransaction) -> None:
+    async def payment_captured(self, event: PaymentCaptured, tx: DocumentTransaction) -> None:
         """Confirm the order, or give the money back if it ended meanwhile."""
         order = await self._step(tx, event.order_id, Step.CONFIRM)
         if order is not None:
@@ -76,27 +76,27 @@ class Fulfilment(Actor):
             tx.publish(RefundRequested(order_id=event.order_id, reason="the order had ended before the payment"))
 
     @receive
-    async def payment_failed(self, event: PaymentFailed, tx: DynamoTransaction) -> None:
+    async def payment_failed(self, event: PaymentFailed, tx: DocumentTransaction) -> None:
         """End the order; svc-product gives the stock back."""
         await self._cancel(tx, event.order_id, event.reason, refund=False)
 
     @receive
-    async def stock_released(self, event: StockReleased, tx: DynamoTransaction) -> None:
+    async def stock_released(self, event: StockReleased, tx: DocumentTransaction) -> None:
         """End an order whose reservation ran out before it was paid."""
         if event.reason == "expired":
             await self._cancel(tx, event.order_id, "the reservation expired", refund=True)
 
     @receive
-    async def deadline_reached(self, event: OrderDeadlineReached, tx: DynamoTransaction) -> None:
+    async def deadline_reached(self, event: OrderDeadlineReached, tx: DocumentTransaction) -> None:
         """End an order that waits for too long."""
         await self._cancel(tx, event.order_id, "not completed in time", refund=True)
 
-    async def _cancel(self, tx: DynamoTransaction, order_id: UUID, reason: str, *, refund: bool) -> None:
+    async def _cancel(self, tx: DocumentTransaction, order_id: UUID, reason: str, *, refund: bool) -> None:
         before = await self.orders.find(order_id, tx)
         if before is not None:
             cancel(self.orders, tx, before, self.clock, reason=reason, refund=refund)
 
-    async def _step(self, tx: DynamoTransaction, order_id: UUID, step: Step, *, reason: str = "") -> Order | None:
+    async def _step(self, tx: DocumentTransaction, order_id: UUID, step: Step, *, reason: str = "") -> Order | None:
         order = await self.orders.find(order_id, tx)
         after = order.after(step, now=self.clock.now(), reason=reason) if order else None
         if after is None:
@@ -109,7 +109,7 @@ class Fulfilment(Actor):
 
 
 def cancel(
-    orders: Orders, tx: DynamoTransaction, order: Order, clock: Clock, *, reason: str, refund: bool
+    orders: Orders, tx: DocumentTransaction, order: Order, clock: Clock, *, reason: str, refund: bool
 ) -> Order | None:
     """Cancel an order; None when it is final. `refund` asks for money back where a payment was requested."""
     after = order.after(Step.CANCEL, now=clock.now(), reason=reason)
@@ -130,7 +130,7 @@ class PriceList(Actor):
     prices: Prices
 
     @receive
-    async def product_changed(self, event: ProductChanged, tx: DynamoTransaction) -> None:
+    async def product_changed(self, event: ProductChanged, tx: DocumentTransaction) -> None:
         """Store the price unless a newer one is known."""
         known = await self.prices.version(event.product_id)
         if event.version > known:
@@ -143,7 +143,7 @@ class Documents(Actor):
     """Writes the document of a confirmed order; writing it again changes nothing."""
 
     orders: Orders
-    bucket: Bucket
+    bucket: Objects
 
     @effect(deadline=timedelta(seconds=10))
     async def order_confirmed(self, event: OrderConfirmed, call: Effect) -> None:  # noqa: ARG002 -- the key of the object is idempotent already

@@ -15,8 +15,8 @@ from contracts.orders import OrderDeadlineReached, OrderLine, OrderPlaced, Quant
 from corelib.api import Api, Reply, delete, get, post, put
 from corelib.auth import Caller
 from corelib.clock import Clock
+from corelib.documents import DocumentTransaction
 from corelib.dynamo.items import Item
-from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
@@ -94,7 +94,7 @@ class CartsApi(Api):
         return await self._priced(await self._carts.lines(caller.user_id))
 
     @put("/api/v1/carts/me")
-    async def fill(self, body: FillCart, caller: Caller, tx: DynamoTransaction) -> CartView:
+    async def fill(self, body: FillCart, caller: Caller, tx: DocumentTransaction) -> CartView:
         """Replace what is in one's cart."""
         wanted = _wanted(body.lines)
         view = await self._priced(wanted)
@@ -102,7 +102,7 @@ class CartsApi(Api):
         return view
 
     @delete("/api/v1/carts/me")
-    async def clear(self, caller: Caller, tx: DynamoTransaction) -> None:
+    async def clear(self, caller: Caller, tx: DocumentTransaction) -> None:
         """Empty one's cart."""
         self._carts.clear(tx, caller.user_id)
 
@@ -135,7 +135,7 @@ class OrdersApi(Api):
         self._deadline = deadline
 
     @post("/api/v1/orders", status=201, idempotent="required")
-    async def place(self, body: PlaceOrder, caller: Caller, tx: DynamoTransaction) -> Reply:
+    async def place(self, body: PlaceOrder, caller: Caller, tx: DocumentTransaction) -> Reply:
         """Place an order: it is pending until stock and payment are settled."""
         wanted = _wanted(body.lines)
         try:
@@ -181,7 +181,7 @@ class OrdersApi(Api):
         return _view(await self._own(order_id, caller))
 
     @post("/api/v1/orders/{order_id}/cancel", status=202)
-    async def cancel(self, order_id: UUID, caller: Caller, tx: DynamoTransaction) -> OrderView:
+    async def cancel(self, order_id: UUID, caller: Caller, tx: DocumentTransaction) -> OrderView:
         """Cancel an order that is not final: stock and money go back."""
         order = await self._own(order_id, caller)
         after = cancel(self._orders, tx, order, self._clock, reason="cancelled by the customer", refund=True)

@@ -1,4 +1,4 @@
-"""Orders, carts and known prices in DynamoDB.
+"""Orders, carts and known prices, as documents: in DynamoDB or in memory.
 
 `orders` (order_id; index by-user: user_id, placed_at), `carts` (user_id), `order-prices` (product_id).
 """
@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from corelib.documents import DocumentStore, DocumentTransaction
 from corelib.dynamo.items import Item
-from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
-from corelib.dynamo.transaction import DynamoTransaction
 from svc_order.domain import Line, Order, Price, Status
 
 ORDERS = Table("orders", key="order_id", indexes=(Index("by-user", key="user_id", sort="placed_at"),))
@@ -27,10 +26,10 @@ _CACHED_PRICES = 50_000
 class Orders:
     """Stores each order as one item, guarded by its version."""
 
-    def __init__(self, db: Dynamo) -> None:
+    def __init__(self, db: DocumentStore) -> None:
         self._db = db
 
-    async def find(self, order_id: UUID, tx: DynamoTransaction | None = None) -> Order | None:
+    async def find(self, order_id: UUID, tx: DocumentTransaction | None = None) -> Order | None:
         """Return an order; given a transaction, one that is still so when it commits."""
         key = {"order_id": str(order_id)}
         item = await (tx.get(ORDERS, key) if tx else self._db.get(ORDERS, key))
@@ -43,11 +42,11 @@ class Orders:
         )
         return [_order(item) for item in items], following
 
-    def add(self, tx: DynamoTransaction, order: Order) -> None:
+    def add(self, tx: DocumentTransaction, order: Order) -> None:
         """Store a new order."""
         tx.put(ORDERS, _item(order), new=True)
 
-    def save(self, tx: DynamoTransaction, order: Order) -> None:
+    def save(self, tx: DocumentTransaction, order: Order) -> None:
         """Store the next state of an order; `Conflict` at commit if another came first."""
         tx.put(ORDERS, _item(order), version=order.version - 1)
 
@@ -55,7 +54,7 @@ class Orders:
 class Carts:
     """One cart a user."""
 
-    def __init__(self, db: Dynamo) -> None:
+    def __init__(self, db: DocumentStore) -> None:
         self._db = db
 
     async def lines(self, user_id: UUID) -> list[tuple[str, int]]:
@@ -63,12 +62,12 @@ class Carts:
         item = await self._db.get(CARTS, {"user_id": str(user_id)})
         return [(line["product_id"], line["quantity"]) for line in item["lines"]] if item else []
 
-    def fill(self, tx: DynamoTransaction, user_id: UUID, lines: Sequence[tuple[str, int]]) -> None:
+    def fill(self, tx: DocumentTransaction, user_id: UUID, lines: Sequence[tuple[str, int]]) -> None:
         """Replace what is in the cart."""
         stored = [{"product_id": product, "quantity": quantity} for product, quantity in lines]
         tx.put(CARTS, {"user_id": str(user_id), "lines": stored})
 
-    def clear(self, tx: DynamoTransaction, user_id: UUID) -> None:
+    def clear(self, tx: DocumentTransaction, user_id: UUID) -> None:
         """Empty the cart."""
         tx.delete(CARTS, {"user_id": str(user_id)})
 
@@ -77,7 +76,7 @@ class Carts:
 class Prices:
     """What svc-product told: a projection, remembered in the process for a moment so that an order needs no read."""
 
-    db: Dynamo
+    db: DocumentStore
     keep_seconds: float
     _cache: OrderedDict[str, tuple[float, Price]] = field(default_factory=OrderedDict)
 
@@ -99,7 +98,7 @@ class Prices:
         item = await self.db.get(PRICES, {"product_id": product_id})
         return int(item["version"]) if item else 0
 
-    def store(self, tx: DynamoTransaction, price: Price, *, version: int, known: int) -> None:
+    def store(self, tx: DocumentTransaction, price: Price, *, version: int, known: int) -> None:
         """Store a newer price over the `known` version."""
         item: dict[str, Any] = {
             "product_id": price.product_id,
