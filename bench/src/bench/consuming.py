@@ -22,11 +22,11 @@ from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
 from corelib.kafka.broker import Kafka
-from corelib.main import collect_less
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.store import Failure, Parked, Queued, Store
 from corelib.transaction import Mark, Origin, Transaction
+from corelib.tuning import tune
 
 TABLE = "CREATE TABLE IF NOT EXISTS sale (order_id text NOT NULL, number int NOT NULL)"
 SALE = "INSERT INTO sale VALUES ($1, $2)"
@@ -200,7 +200,7 @@ _MODES = {"effect": _effect, "no-op": _no_op, "one by one": _one_by_one, "bare":
 
 async def _rate(mode: str) -> float:
     tally = Tally(int(os.environ["BENCH_EVENTS"]))
-    collect_less()
+    tune()
     await _MODES[mode](tally)
     return tally.rate
 

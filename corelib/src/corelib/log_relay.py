@@ -23,6 +23,7 @@ _RENEW_SECONDS = 2.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 _FEWEST, _MOST = 500, 20_000
 _CHUNK_BYTES = 16 * 1024 * 1024
+_SAMPLED = 16  # of so many rows one tells how large they are
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +127,8 @@ class LogRelay:
             return None
         self._progress.read(unpack(chunk.rows[0][3]))
         if self._behind:
-            size = sum(len(row[4]) + len(row[3]) for row in chunk.rows) / len(chunk.rows)
+            sample = chunk.rows[::_SAMPLED]
+            size = sum(len(row[4]) + len(row[3]) for row in sample) / len(sample)
             self._limit = max(1, min(_MOST, 4 * self._limit, int(_CHUNK_BYTES / max(size, 1))))
         return chunk
 

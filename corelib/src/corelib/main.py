@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from corelib import logs
 from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, printable
 from corelib.errors import CorelibError, SettingsError
 from corelib.service import PARTS, Service
+from corelib.tuning import tune
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -47,15 +47,8 @@ def serve(service: Service) -> None:
     logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
     if service.settings.in_memory:
         log.warning("everything is in memory and is lost at exit", see=f"{service.settings.url}/docs")
-    collect_less()
+    tune()
     uvloop.run(service.run())
-
-
-def collect_less() -> None:
-    """Keep what lives for good out of the collector's sight, and let requests make more garbage before it looks."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _provision(service: Service) -> int:
