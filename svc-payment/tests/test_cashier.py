@@ -1,4 +1,4 @@
-"""Charges and refunds against a provider that declines, answers too late and tells things twice."""
+"""Charges and refunds, on DynamoDB and in memory; the provider declines, answers too late and tells things twice."""
 
 import hashlib
 import hmac
@@ -74,7 +74,7 @@ async def served(app: web.Application, port: int) -> web.AppRunner:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def till(surroundings: dict[str, Any]) -> AsyncIterator[Till]:
+async def till(either: dict[str, Any]) -> AsyncIterator[Till]:
     clock, provider_port, port = ManualClock(), free_port(), free_port()
     provider_settings = ProviderSettings(
         port=provider_port, decline_rate=0, timeout_rate=0, webhook_secret=SECRET, webhook_url="http://127.0.0.1:9/"
@@ -83,7 +83,7 @@ async def till(surroundings: dict[str, Any]) -> AsyncIterator[Till]:
     async with Issuer() as issuer, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{provider_port}"
         settings = PaymentSettings(
-            **surroundings,
+            **either,
             port=port,
             provider_url=url,
             provider_seconds=0.5,

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.orders import PaymentRequested, RefundRequested
 from contracts.payments import ChargeRequested, ChargeSettled, RefundInitiated, RefundSettled
 from corelib.actor import Actor, Effect, effect, receive
-from corelib.dynamo.transaction import DynamoTransaction
+from corelib.documents import DocumentTransaction
 from corelib.errors import Unavailable
 from corelib.http_client import Answer, HttpClient
 from corelib.ids import uuid7
@@ -26,14 +26,14 @@ class Cashier(Actor):
     payments: Payments
 
     @receive
-    async def payment_requested(self, event: PaymentRequested, tx: DynamoTransaction) -> None:
+    async def payment_requested(self, event: PaymentRequested, tx: DocumentTransaction) -> None:
         """Record the payment and have it charged."""
         payment = Payment(event.order_id, event.user_id, uuid7(), event.amount.amount, event.amount.currency)
         self.payments.add(tx, payment)
         tx.publish(ChargeRequested(order_id=event.order_id, payment_id=payment.payment_id, amount=event.amount))
 
     @receive
-    async def charge_settled(self, event: ChargeSettled, tx: DynamoTransaction) -> None:
+    async def charge_settled(self, event: ChargeSettled, tx: DocumentTransaction) -> None:
         """Record the provider's answer."""
         payment = await self._payment(event.order_id, tx)
         settle(
@@ -46,16 +46,16 @@ class Cashier(Actor):
         )
 
     @receive
-    async def refund_requested(self, event: RefundRequested, tx: DynamoTransaction) -> None:
+    async def refund_requested(self, event: RefundRequested, tx: DocumentTransaction) -> None:
         """Give the money back, now or as soon as it is ours."""
         ask_refund(self.payments, tx, await self._payment(event.order_id, tx))
 
     @receive
-    async def refund_settled(self, event: RefundSettled, tx: DynamoTransaction) -> None:
+    async def refund_settled(self, event: RefundSettled, tx: DocumentTransaction) -> None:
         """Record that the money went back."""
         finish_refund(self.payments, tx, await self._payment(event.order_id, tx))
 
-    async def _payment(self, order_id: UUID, tx: DynamoTransaction) -> Payment:
+    async def _payment(self, order_id: UUID, tx: DocumentTransaction) -> Payment:
         payment = await self.payments.find(order_id, tx)
         if payment is None:
             raise LookupError(f"there is no payment for order {order_id}")

@@ -11,7 +11,7 @@ from corelib.api import Api, get, post
 from corelib.auth import Caller
 from corelib.binding import validated
 from corelib.clock import Clock
-from corelib.dynamo.transaction import DynamoTransaction
+from corelib.documents import DocumentTransaction
 from corelib.errors import Problem
 from svc_payment.domain import Outcome, Payment, Refund, Status
 from svc_payment.settlement import ask_refund, finish_refund, settle
@@ -60,7 +60,7 @@ class PaymentsApi(Api):
         return _view(payment)
 
     @post("/api/v1/payments/{order_id}/refund", status=202, roles=("admin",))
-    async def refund(self, order_id: UUID, tx: DynamoTransaction) -> PaymentView:
+    async def refund(self, order_id: UUID, tx: DocumentTransaction) -> PaymentView:
         """Give the money of an order back."""
         payment = await self._payments.find(order_id)
         if payment is None:
@@ -71,7 +71,7 @@ class PaymentsApi(Api):
         return _view(after)
 
     @post("/api/v1/payments/webhooks", status=204)
-    async def webhook(self, request: web.Request, tx: DynamoTransaction) -> None:
+    async def webhook(self, request: web.Request, tx: DocumentTransaction) -> None:
         """Take a signed message of the provider."""
         body = await request.read()
         now = int(self._clock.now().timestamp())

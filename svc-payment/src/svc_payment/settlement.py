@@ -2,13 +2,13 @@
 
 from contracts.money import Money
 from contracts.payments import PaymentCaptured, PaymentFailed, PaymentRefunded, RefundInitiated
-from corelib.dynamo.transaction import DynamoTransaction
+from corelib.documents import DocumentTransaction
 from svc_payment.domain import Outcome, Payment, Refund, Status
 from svc_payment.store import Payments
 
 
 def settle(
-    payments: Payments, tx: DynamoTransaction, payment: Payment, outcome: Outcome, *, reference: str, reason: str
+    payments: Payments, tx: DocumentTransaction, payment: Payment, outcome: Outcome, *, reference: str, reason: str
 ) -> None:
     """Record the provider's answer to a charge; a second answer changes nothing."""
     after = payment.settled(outcome, provider_reference=reference, reason=reason)
@@ -23,7 +23,7 @@ def settle(
         _initiate(tx, after)
 
 
-def ask_refund(payments: Payments, tx: DynamoTransaction, payment: Payment) -> Payment | None:
+def ask_refund(payments: Payments, tx: DocumentTransaction, payment: Payment) -> Payment | None:
     """Start a refund, or note that it is wanted once the charge is settled; None where nothing changes."""
     after = payment.refund_asked()
     if after is not None:
@@ -33,7 +33,7 @@ def ask_refund(payments: Payments, tx: DynamoTransaction, payment: Payment) -> P
     return after
 
 
-def finish_refund(payments: Payments, tx: DynamoTransaction, payment: Payment) -> None:
+def finish_refund(payments: Payments, tx: DocumentTransaction, payment: Payment) -> None:
     """Record that the money went back; a second word of it changes nothing."""
     after = payment.refunded()
     if after is not None:
@@ -41,7 +41,7 @@ def finish_refund(payments: Payments, tx: DynamoTransaction, payment: Payment) -
         tx.publish(PaymentRefunded(order_id=after.order_id, payment_id=after.payment_id, amount=_money(after)))
 
 
-def _initiate(tx: DynamoTransaction, payment: Payment) -> None:
+def _initiate(tx: DocumentTransaction, payment: Payment) -> None:
     tx.publish(
         RefundInitiated(
             order_id=payment.order_id,

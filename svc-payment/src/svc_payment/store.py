@@ -1,12 +1,11 @@
-"""Payments in DynamoDB: table `payments` (order_id)."""
+"""Payments as documents, in DynamoDB or in memory: table `payments` (order_id)."""
 
 from typing import Any
 from uuid import UUID
 
+from corelib.documents import DocumentStore, DocumentTransaction
 from corelib.dynamo.items import Item
-from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
-from corelib.dynamo.transaction import DynamoTransaction
 from svc_payment.domain import Payment, Refund, Status
 
 PAYMENTS = Table("payments", key="order_id")
@@ -15,20 +14,20 @@ PAYMENTS = Table("payments", key="order_id")
 class Payments:
     """Stores each payment as one item, guarded by its version."""
 
-    def __init__(self, db: Dynamo) -> None:
+    def __init__(self, db: DocumentStore) -> None:
         self._db = db
 
-    async def find(self, order_id: UUID, tx: DynamoTransaction | None = None) -> Payment | None:
+    async def find(self, order_id: UUID, tx: DocumentTransaction | None = None) -> Payment | None:
         """Return the payment of an order; given a transaction, one that is still so when it commits."""
         key = {"order_id": str(order_id)}
         item = await (tx.get(PAYMENTS, key) if tx else self._db.get(PAYMENTS, key))
         return _payment(item) if item else None
 
-    def add(self, tx: DynamoTransaction, payment: Payment) -> None:
+    def add(self, tx: DocumentTransaction, payment: Payment) -> None:
         """Store a new payment."""
         tx.put(PAYMENTS, _item(payment), new=True)
 
-    def save(self, tx: DynamoTransaction, payment: Payment) -> None:
+    def save(self, tx: DocumentTransaction, payment: Payment) -> None:
         """Store the next state of a payment; `Conflict` at commit if another came first."""
         tx.put(PAYMENTS, _item(payment), version=payment.version - 1)
 

@@ -25,6 +25,15 @@ class ProviderSettings(BaseSettings):
     timeout_seconds: float = Field(default=4.0, ge=0)
 
 
+class WellBehaved(ProviderSettings):
+    """Behaves unless it is told not to: for a payment service that runs alone."""
+
+    decline_rate: Rate = 0.0
+    timeout_rate: Rate = 0.0
+    webhook_duplicate_rate: Rate = 0.0
+    webhook_late_rate: Rate = 0.0
+
+
 class ServerSettings(BaseSettings):
     """Where it listens."""
 
