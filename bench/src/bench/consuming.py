@@ -93,6 +93,8 @@ class _NothingKept(Transaction):
 class Nowhere:
     """A store that keeps nothing: what is left is the consumer's own cost. Only what a consumer asks for."""
 
+    together = Postgres.together
+
     def __init__(self) -> None:
         self.parking = self
 

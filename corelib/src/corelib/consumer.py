@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -13,8 +13,8 @@ from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
 from corelib.errors import Conflict, Forgotten, Malformed, Unavailable
-from corelib.handling import handle
-from corelib.mailbox import Mailboxes
+from corelib.handling import Arrival, Outcome, handle, handle_together
+from corelib.mailbox import Mailboxes, Turn
 from corelib.message import Envelope, Record, parse
 from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
 from corelib.parking import MALFORMED, failure_of
@@ -26,6 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _WATCH_SECONDS = 5.0
+_IDLE_SECONDS = 30.0  # of events that nobody here handles
 _WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
 # Trouble of store or broker, and lost races, say nothing about the event: they spend none of its attempts.
 _NOT_THE_EVENTS_FAULT = (Unavailable, Conflict)
@@ -37,13 +38,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Job:
-    """A delivery on its way through its handlers: which are done, and how often the next one was tried."""
+    """A delivery on its way through its handlers: which are done, and how often the next one was tried.
+
+    `alone` is one that failed together with others, by itself or because of them.
+    """
 
     delivery: Delivery
     envelope: Envelope | None = None
     done: int = 0
     tries: int = 0
     attempts: int = 0
+    alone: bool = False
 
 
 class Consumer:
@@ -75,7 +80,12 @@ class Consumer:
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; what is in hand is finished within the drain time or comes again."""
         subscription = self._subscribe()
-        mailboxes = Mailboxes[_Job](lambda job: self._work(subscription, job), concurrency=self._concurrency)
+        mailboxes = Mailboxes[_Job](
+            lambda jobs: self._work(subscription, jobs),
+            concurrency=self._concurrency,
+            # Of a subscription that is not sticky others may have parked the key: that is asked for each event.
+            together=self._store.together if subscription.sticky else 1,
+        )
         tasks = [asyncio.create_task(_stop_taking(stop, subscription, mailboxes))]
         try:
             await subscription.open(self._assigned)
@@ -100,7 +110,50 @@ class Consumer:
         """Learn which keys are parked, before anything of a new share is handled."""
         self._parked |= await _surely(self._store.parking.keys)
 
-    async def _work(self, subscription: Subscription, job: _Job) -> float | None:
+    async def _work(self, subscription: Subscription, jobs: Sequence[_Job]) -> Turn:
+        """Handle what waits of a key in one transaction, or where that cannot be, or failed, the first by itself."""
+        arrivals = list(self._arrivals(jobs)) if len(jobs) > 1 else []
+        if len(arrivals) > 1 and (done := await self._together(subscription, jobs, arrivals)):
+            return Turn(done)
+        pause = await self._alone(subscription, jobs[0])
+        return Turn(1) if pause is None else Turn(0, pause)
+
+    def _arrivals(self, jobs: Sequence[_Job]) -> Iterator[Arrival]:
+        """Yield the first deliveries, as long as nothing is special about them."""
+        for job in jobs:
+            record = job.delivery.record
+            try:
+                envelope = job.envelope = job.envelope or Envelope.of(record)
+            except Malformed:
+                return
+            routes = self._routes.get(envelope.type, ())
+            if job.alone or job.done or job.tries:
+                return
+            if any(route.is_effect or (route.name, record.key) in self._parked for route in routes):
+                return
+            yield Arrival(record, envelope, routes)
+
+    async def _together(self, subscription: Subscription, jobs: Sequence[_Job], arrivals: Sequence[Arrival]) -> int:
+        """Return how many deliveries are done, in one transaction; none if it failed, whatever the reason."""
+        deadlines = (route.deadline.total_seconds() for arrival in arrivals for route in arrival.routes)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        begun = (arrival for job, arrival in zip(jobs, arrivals, strict=False) if subscription.begin(job.delivery))
+        try:
+            done = await handle_together(self._store, begun, deadline=min(deadlines, default=_IDLE_SECONDS))
+        except Exception as error:  # noqa: BLE001 -- each of them is tried by itself, where it is told apart
+            log.info("events are handled one by one", key=arrivals[0].record.key, reason=repr(error))
+            for job in jobs[: len(arrivals)]:
+                job.alone = True
+            return 0
+        seconds = (clock() - began) / max(done, 1)
+        for job, arrival in zip(jobs[:done], arrivals, strict=False):
+            for route in arrival.routes:
+                self._count(route, arrival.envelope, seconds, "done")
+            await subscription.done(job.delivery)
+        return done
+
+    async def _alone(self, subscription: Subscription, job: _Job) -> float | None:
         """Take a delivery one step further; return the seconds to wait where that has to be tried again."""
         if not subscription.begin(job.delivery):
             return None
@@ -156,12 +209,15 @@ class Consumer:
         return None
 
     async def _attempt(self, route: Route, envelope: Envelope, record: Record, attempt: int) -> None:
-        metrics = self._metrics[route.name]
         clock = asyncio.get_running_loop().time
         began = clock()
         with about(envelope), event_span(route.name, envelope):
             outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
-        metrics.seconds.observe(clock() - began)
+        self._count(route, envelope, clock() - began, outcome)
+
+    def _count(self, route: Route, envelope: Envelope, seconds: float, outcome: Outcome) -> None:
+        metrics = self._metrics[route.name]
+        metrics.seconds.observe(seconds)
         metrics.outcomes[outcome].inc()
         age = max(0.0, (self._clock.now() - envelope.time).total_seconds())
         metrics.age.observe(age)

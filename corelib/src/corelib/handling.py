@@ -1,16 +1,28 @@
 """One event through one handler: the mark makes it once, an effect runs outside of any transaction."""
 
 import asyncio
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 from corelib.actor import Effect, Route
 from corelib.errors import Duplicate
-from corelib.message import Envelope, Event
+from corelib.message import Envelope, Event, Record, parse
 from corelib.once import run_once
 from corelib.store import Store
+from corelib.tracing import about, event_span
 from corelib.transaction import Mark, Transaction
 
 Outcome = Literal["done", "duplicate"]
+# Handlers that take their time gain nothing from a common transaction, and lose more when it rolls back.
+_TOGETHER_SECONDS = 0.1
+
+
+class Arrival(NamedTuple):
+    """A record, its attributes, and those who handle its event: `@receive` all of them."""
+
+    record: Record
+    envelope: Envelope
+    routes: Sequence[Route]
 
 
 async def handle(store: Store, route: Route, envelope: Envelope, event: Event, *, attempt: int = 1) -> Outcome:
@@ -34,6 +46,25 @@ async def handle(store: Store, route: Route, envelope: Envelope, event: Event, *
     except Duplicate:
         return "duplicate"
     return "done"
+
+
+async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline: float) -> int:
+    """Handle events of one key in their order in one transaction; return how many: those that began within 100 ms.
+
+    Raises what any of them raises, and then none of them was handled; whoever called handles each by itself.
+    """
+    now = asyncio.get_running_loop().time
+    began, handled = now(), 0
+    async with asyncio.timeout(deadline), store.transaction() as tx:
+        for record, envelope, routes in arrivals:
+            for route in routes:
+                tx.turn_to(Mark(route.name, str(envelope.id), envelope.time), envelope.traceparent)
+                with about(envelope), event_span(route.name, envelope):
+                    await route.call(parse(record, route.event), tx)
+            handled += 1
+            if now() - began > _TOGETHER_SECONDS:
+                break
+    return handled
 
 
 async def _effect(store: Store, route: Route, event: Event, call: Effect, mark: Mark) -> Outcome:

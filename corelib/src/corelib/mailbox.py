@@ -2,25 +2,39 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+
+class Turn(NamedTuple):
+    """What a key's turn came to: so many pieces are done; where `pause` is given, the next is tried again after it."""
+
+    done: int
+    pause: float | None = None
 
 
 class Mailboxes(Generic[T]):
     """Does `work` on what is submitted, with so many workers.
 
-    Work that answers with a number of seconds is done again after that time: its key waits, its worker does not. Each
-    key has one piece of work a turn, so that a long lane keeps nobody from running. `capacity` bounds all that is
-    accepted and not done. An exception of work is kept and raised by the next `submit` or `drain`: nobody else would
-    hear it.
+    A key's turn is the first pieces that wait in its lane, `together` of them at most, so that a long lane keeps nobody
+    from running; work says how many it has done. A pause is in seconds: the key waits, its worker does not. `capacity`
+    bounds all that is accepted and not done. An exception of work is kept and raised by the next `submit` or `drain`:
+    nobody else would hear it.
     """
 
     def __init__(
-        self, work: Callable[[T], Awaitable[float | None]], *, concurrency: int = 64, capacity: int = 4_000
+        self,
+        work: Callable[[Sequence[T]], Awaitable[Turn]],
+        *,
+        concurrency: int = 64,
+        capacity: int = 4_000,
+        together: int = 1,
     ) -> None:
         self._work = work
+        self._together = together
         self._capacity = capacity
         self._lanes: dict[str, deque[T]] = {}
         self._ready: deque[str] = deque()
@@ -80,22 +94,22 @@ class Mailboxes(Generic[T]):
                 continue
             key = self._ready.popleft()
             try:
-                pause = await self._work(self._lanes[key][0])
+                turn = await self._work(list(islice(self._lanes[key], self._together)))
             except Exception as error:  # noqa: BLE001 -- kept for the submitter, see the class
                 self._failure = self._failure or error
                 self._tell()
                 return
-            self._after(key, pause)
+            self._after(key, turn)
 
-    def _after(self, key: str, pause: float | None) -> None:
-        if pause is not None:
-            asyncio.get_running_loop().call_later(pause, self._make_ready, key)
-            return
+    def _after(self, key: str, turn: Turn) -> None:
         lane = self._lanes[key]
-        lane.popleft()
-        self._accepted -= 1
+        for _ in range(turn.done):
+            lane.popleft()
+        self._accepted -= turn.done
         self._tell()
-        if lane:
+        if turn.pause is not None:
+            asyncio.get_running_loop().call_later(turn.pause, self._make_ready, key)
+        elif lane:
             self._make_ready(key)
         else:
             del self._lanes[key]

@@ -184,6 +184,8 @@ class Store(Protocol):
     """A database that holds state, outbox, inbox, timers and parked records."""
 
     name: str
+    together: int
+    """How many events of a key one transaction handles at most; 1 where that would not make them cheaper."""
     parking: ParkingLot
     operations: Operations
 

@@ -102,6 +102,7 @@ class Transaction(ABC):
         self.scheduled: list[Scheduled] = []
         self.cancelled: list[Timer] = []
         self.remembered: bytes | None = None
+        self.handled: list[Mark] = []
 
     def publish(self, event: Event) -> UUID:
         """Send an event on each of its channels if, and only if, this transaction commits; return its id.
@@ -130,6 +131,15 @@ class Transaction(ABC):
     def remember(self, body: bytes) -> None:
         """Keep a result with the mark: a duplicate of this work is answered with it."""
         self.remembered = body
+
+    def turn_to(self, mark: Mark, traceparent: str | None) -> None:
+        """Go on with another event of the same key: its mark is committed too. Raises `Forgotten` or `Malformed`.
+
+        Called by the consumer only, on a store that takes several events `together`.
+        """
+        self.origin.require_remembered(mark)
+        self.handled.append(mark)
+        self.traceparent = traceparent
 
     def _records(self, event: Event, time: datetime) -> tuple[Envelope, list[Record]]:
         kind = type(event)

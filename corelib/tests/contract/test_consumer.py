@@ -1,6 +1,7 @@
 """The consumer on real Kafka and PostgreSQL: rebalances, handlers that hang, effects that are cut short."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -44,7 +45,7 @@ PUBLISHED: tuple[type[Event], ...] = (Seen, Charged)
 
 @dataclass(frozen=True)
 class Watcher(Actor):
-    failing: set[str] = field(default_factory=set)
+    failing: set[str | int] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
 
     @receive
@@ -52,7 +53,7 @@ class Watcher(Actor):
         await tx.execute("INSERT INTO seen (name, number) VALUES ($1, $2)", event.name, event.number)
         if event.name in self.hanging:
             await asyncio.Event().wait()
-        if event.name in self.failing:
+        if self.failing & {event.name, event.number}:
             raise ValueError("cannot be seen")
 
 
@@ -127,6 +128,38 @@ async def test_replicas_that_come_and_go_lose_double_and_reorder_nothing(store: 
         await until(lambda: at_least(len(sent)))
     found = await rows(store)
     assert {name: [n for each, n in found if each == name] for name in keys} == {name: list(range(60)) for name in keys}
+
+
+async def test_events_of_a_key_that_wait_are_handled_in_one_transaction_and_each_once(
+    store: Postgres, kafka: Kafka
+) -> None:
+    async def last() -> bool:
+        return ("hot", 40) in await rows(store)
+
+    sent = [record("hot", number) for number in range(40)]
+    await kafka.send([*sent, *sent, record("hot", 40)])
+    async with running(consumer(store, kafka, routes_of(Watcher()))):
+        await until(last)
+    assert await rows(store) == [("hot", number) for number in range(41)]
+    assert await store.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM seen") < 41
+    assert await store.pool.fetchval("SELECT count(*) FROM inbox") == 41
+
+
+async def test_an_event_that_fails_undoes_nothing_before_it_and_parks_what_is_behind(
+    store: Postgres, kafka: Kafka
+) -> None:
+    async def parked() -> list[int]:
+        return [json.loads(each.record.payload)["number"] for each in await store.parking.list(HANDLER, "hot")]
+
+    async def all_parked() -> bool:
+        return len(await parked()) == 7
+
+    await kafka.send([record("hot", number) for number in range(10)])
+    async with running(consumer(store, kafka, routes_of(Watcher(failing={3}), attempts=2))):
+        await until(all_parked)
+    assert await rows(store) == [("hot", 0), ("hot", 1), ("hot", 2)]
+    assert await parked() == list(range(3, 10))
+    assert await store.pool.fetchval("SELECT count(*) FROM inbox") == 3
 
 
 async def test_what_one_replica_parked_is_known_to_the_next(store: Postgres, kafka: Kafka) -> None:

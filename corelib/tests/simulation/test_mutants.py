@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from corelib.broker import Outgoing, Subscription
+from corelib.consumer import Consumer
 from corelib.errors import Duplicate, Unavailable
+from corelib.handling import Arrival
 from corelib.headers import unpack
 from corelib.memory.broker import MemoryBroker, MemoryLogSink
 from corelib.memory.cluster import Cluster
@@ -20,6 +23,8 @@ from corelib.memory.transaction import MemoryTransaction, committed
 from corelib.message import Channel, Record
 from corelib.offsets import Offsets
 from corelib.outbox_log import OutboxLog, Position
+from corelib.part import Part
+from corelib.testing.node import Node
 from corelib.testing.scenarios import Ledger
 from corelib.testing.simulation import simulate
 from corelib.transaction import Mark
@@ -65,7 +70,7 @@ class MarkAfterwards(Stormy):
                 async with super().transaction(traceparent=traceparent) as tx:
                     yield tx
                 if mark is not None:
-                    await committed(self.database, self._link, Unit(mark=mark))
+                    await committed(self.database, self._link, Unit(marks=[mark]))
 
         return Store(tables=self.tables, database=database, link=link)
 
@@ -146,10 +151,27 @@ class ReceiptsIgnored(Stormy):
         return Store(tables=self.tables, database=database, link=link)
 
 
+class RolledBackAsDone(Stormy):
+    """Takes events for handled that were to be handled in one transaction, though it was rolled back."""
+
+    def consumer(self, node: Node, kind: type[Consumer] = Consumer) -> Part:
+        class Trusting(kind):  # type: ignore[misc, valid-type]  # the mutation of whatever kind it is
+            async def _together(
+                self, subscription: Subscription, jobs: Sequence[Any], arrivals: Sequence[Arrival]
+            ) -> int:
+                if done := await super()._together(subscription, jobs, arrivals):
+                    return int(done)
+                for job in jobs[: len(arrivals)]:
+                    await subscription.done(job.delivery)
+                return len(arrivals)
+
+        return super().consumer(node, Trusting)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "mutant",
-    [CursorById, MarkAfterwards, OffsetsFirst, LeaseWithoutFencing, ReceiptsIgnored],
+    [CursorById, MarkAfterwards, OffsetsFirst, LeaseWithoutFencing, ReceiptsIgnored, RolledBackAsDone],
 )
 def test_the_simulation_finds_the_mutant_where_the_true_code_stands(mutant: type[Stormy]) -> None:
     found = next((seed for seed in SEEDS if simulate(mutant, seed).failure is not None), None)

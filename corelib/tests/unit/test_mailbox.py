@@ -1,14 +1,14 @@
 """Mailboxes: order per key, fairness, bounds, retries that hold up nobody, stopping."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corelib.mailbox import Mailboxes
+from corelib.mailbox import Mailboxes, Turn
 
 Item = tuple[str, int]
 Work = Callable[[Item], Awaitable[float | None]]
@@ -16,7 +16,11 @@ Work = Callable[[Item], Awaitable[float | None]]
 
 @asynccontextmanager
 async def mailboxes(work: Work, *, concurrency: int = 4, capacity: int = 100) -> AsyncIterator[Mailboxes[Item]]:
-    boxes = Mailboxes(work, concurrency=concurrency, capacity=capacity)
+    async def turn(items: Sequence[Item]) -> Turn:
+        pause = await work(items[0])
+        return Turn(1) if pause is None else Turn(0, pause)
+
+    boxes = Mailboxes(turn, concurrency=concurrency, capacity=capacity)
     async with asyncio.timeout(30):
         yield boxes
     await boxes.cancel()
@@ -76,6 +80,22 @@ async def test_a_long_lane_keeps_no_other_key_from_its_turn() -> None:
         await boxes.submit("short", ("short", 0))
         await settled(boxes)
     assert done.index(("short", 0)) <= 2
+
+
+async def test_a_turn_takes_what_waits_of_a_key_and_no_more_than_may_go_together() -> None:
+    turns: list[list[Item]] = []
+
+    async def work(items: Sequence[Item]) -> Turn:
+        turns.append(list(items))
+        return Turn(2 if len(items) == 3 else len(items))
+
+    boxes = Mailboxes(work, concurrency=1, together=3)
+    for number in range(5):
+        await boxes.submit("a", ("a", number))
+    await boxes.submit("b", ("b", 0))
+    await settled(boxes)
+    await boxes.cancel()
+    assert turns == [[("a", 0), ("a", 1), ("a", 2)], [("b", 0)], [("a", 2), ("a", 3), ("a", 4)], [("a", 4)]]
 
 
 async def test_a_key_that_is_tried_again_later_occupies_no_worker_and_keeps_its_order() -> None:

@@ -38,6 +38,7 @@ class Dynamo(Documents):
     """
 
     name = "dynamodb"
+    together = 1
 
     def __init__(
         self,

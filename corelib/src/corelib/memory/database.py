@@ -49,7 +49,7 @@ class Unit:
     """All of one transaction. `read` has the edition of each item that it relied on."""
 
     records: Sequence[Record] = ()
-    mark: Mark | None = None
+    marks: Sequence[Mark] = ()
     forgets: datetime | None = None
     remembered: bytes | None = None
     scheduled: Sequence[Scheduled] = ()
@@ -220,9 +220,12 @@ class Database:
         return Stored(record.channel, record.key, partition_hash, headers, record.payload, self._last_id, now)
 
     def _require(self, unit: Unit) -> None:
-        mark = unit.mark
-        if mark is not None and (known := self.marks.get((mark.scope, mark.id))) is not None:
-            raise Duplicate(mark.scope, mark.id, known[1])
+        before = dict[tuple[str, str], tuple[datetime | None, bytes | None]]()
+        for mark in unit.marks:
+            name = (mark.scope, mark.id)
+            if (known := self.marks.get(name) or before.get(name)) is not None:
+                raise Duplicate(mark.scope, mark.id, known[1])
+            before[name] = (None, None)
         for place, edition in unit.read.items():
             if self.find(place)[0] != edition:
                 raise Conflict(f"memory: another transaction changed {place}")
@@ -238,8 +241,8 @@ class Database:
                 self.tables.get(table, {}).pop(key, None)
             else:
                 self.tables.setdefault(table, {})[key] = (next(self.numbers), copied(item))
-        if unit.mark is not None:
-            self.marks[unit.mark.scope, unit.mark.id] = (unit.forgets, unit.remembered)
+        for mark in unit.marks:
+            self.marks[mark.scope, mark.id] = (unit.forgets, unit.remembered)
         for scheduled in unit.scheduled:
             self.timers[scheduled.timer.id] = scheduled
         for timer_id in (*(timer.id for timer in unit.cancelled), *unit.fired):

@@ -28,6 +28,7 @@ class Memory:
     """
 
     name = "memory"
+    together = 32
 
     def __init__(
         self, *, tables: Sequence[Table] = (), database: Database | None = None, link: Link | None = None

@@ -6,6 +6,7 @@ from typing import Any
 from corelib.documents import DocumentTransaction
 from corelib.dynamo.items import Item
 from corelib.dynamo.tables import Catalog, Table
+from corelib.errors import Conflict
 from corelib.memory.database import Condition, Database, Place, Unit, copied
 from corelib.memory.link import Link
 from corelib.transaction import Mark, Origin
@@ -31,6 +32,7 @@ class MemoryTransaction(DocumentTransaction):
         self._writes: dict[Place, Item | None] = {}
         self._conditions: dict[Place, Condition] = {}
         self._read: dict[Place, int] = {}
+        self._earlier: dict[Place, Item | None] = {}
 
     async def get(self, table: Table | str, key: Mapping[str, Any]) -> Item | None:
         """Return an item as this transaction sees it; `Conflict` at commit if another changes it meanwhile."""
@@ -58,12 +60,18 @@ class MemoryTransaction(DocumentTransaction):
         """Demand that an item has this version at commit (else `Conflict`), without writing it."""
         self._demand(place_of(self._catalog.find(table), key), Condition(version=version))
 
+    def turn_to(self, mark: Mark, traceparent: str | None) -> None:
+        """Go on with another event: to it, what was written so far is what is there."""
+        super().turn_to(mark, traceparent)
+        self._earlier = dict(self._writes)
+
     async def commit(self) -> None:
         """Write everything. Raises `Duplicate`, `Conflict` or `Unavailable`; called by the store only."""
+        marks = [self.mark] if self.mark else self.handled
         unit = Unit(
             self.outgoing,
-            self.mark,
-            self.origin.forgets(self.mark) if self.mark else None,
+            marks,
+            max(map(self.origin.forgets, marks), default=None),
             self.remembered,
             self.scheduled,
             self.cancelled,
@@ -74,8 +82,11 @@ class MemoryTransaction(DocumentTransaction):
         await committed(self._database, self._link, unit)
 
     def _demand(self, place: Place, condition: Condition) -> None:
-        """A condition is about the item as it was before the transaction: the first one holds."""
-        if condition != Condition():
+        """A condition is about the item as it was before the transaction, or the event: the first one holds."""
+        if place in self._earlier:
+            if not condition.holds(self._earlier[place]):
+                raise Conflict(f"memory: {place} is not as it was")
+        elif condition != Condition():
             self._conditions.setdefault(place, condition)
 
 

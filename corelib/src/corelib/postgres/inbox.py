@@ -6,7 +6,7 @@ costs nothing, however many marks there are.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -27,10 +27,12 @@ _TABLE = "inbox"
 log = structlog.get_logger(__name__)
 
 
-def mark_statement(mark: Mark, made: datetime, remembered: bytes | None) -> str:
-    """Return the statement that writes an event's mark; it fails if there is one (see `is_mark`)."""
+def marks_statement(marks: Sequence[Mark], remembered: bytes | None) -> str:
+    """Return the statement that writes events' marks; it fails if there is one of them (see `is_mark`)."""
     body = "NULL" if remembered is None else binary(remembered)
-    return f"{queries.WRITE_MARK} ('{_day(made)}',{text(mark.scope)},{text(mark.id)},{body})"
+    return f"{queries.WRITE_MARKS} " + ",".join(
+        f"('{_day(mark.made)}',{text(mark.scope)},{text(mark.id)},{body})" for mark in marks if mark.made is not None
+    )
 
 
 async def write_key(connection: asyncpg.Connection, mark: Mark, remembered: bytes | None) -> None:

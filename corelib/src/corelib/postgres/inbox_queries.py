@@ -1,7 +1,7 @@
 """The SQL of what consumers keep: marks of what was handled, and what could not be handled."""
 
-# -- write_mark -- goes with COMMIT, so that it must fail where the event was handled before.
-WRITE_MARK = "INSERT INTO inbox (day, scope, id, remembered) VALUES"
+# -- write_marks -- goes with COMMIT, so that it must fail where an event was handled before.
+WRITE_MARKS = "INSERT INTO inbox (day, scope, id, remembered) VALUES"
 
 # -- recall_mark -- whether the event was handled, and what was kept of it.
 RECALL_MARK = "SELECT remembered FROM inbox WHERE day = $1 AND scope = $2 AND id = $3"

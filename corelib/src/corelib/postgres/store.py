@@ -44,6 +44,7 @@ class Postgres:
     """
 
     name = "postgres"
+    together = 32
 
     def __init__(
         self,

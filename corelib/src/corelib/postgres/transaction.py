@@ -11,7 +11,7 @@ from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
 from corelib.postgres.connection import Connection
-from corelib.postgres.inbox import mark_statement, write_key
+from corelib.postgres.inbox import marks_statement, write_key
 from corelib.postgres.literals import binary, text
 from corelib.postgres.ring import Ring
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
@@ -65,8 +65,8 @@ class PostgresTransaction(Transaction):
         last: list[str] = []
         if self.mark is not None and self.mark.made is None:
             await write_key(self.connection, self.mark, self.remembered)
-        elif self.mark is not None and self.mark.made is not None:
-            last.append(mark_statement(self.mark, self.mark.made, self.remembered))
+        elif marks := ([self.mark] if self.mark else self.handled):
+            last.append(marks_statement(marks, self.remembered))
         for scheduled in self.scheduled:
             await self._write_timer(scheduled)
         if self.cancelled:

@@ -81,10 +81,10 @@ class Ledger:
                     # Timers that fire on two nodes at once have no lock in common, so no order between them.
                     if not unit.fired:
                         self._committed[route.name, record.key].append(event_id)
-        if unit.mark is not None and (unit.mark.scope, unit.mark.id) in self._keys:
-            self._owed.pop((unit.mark.scope, unit.mark.id), None)
-            key = self._keys[unit.mark.scope, unit.mark.id]
-            self._handled[unit.mark.scope, key].append(unit.mark.id)
+        for mark in unit.marks:
+            if (mark.scope, mark.id) in self._keys:
+                self._owed.pop((mark.scope, mark.id), None)
+                self._handled[mark.scope, self._keys[mark.scope, mark.id]].append(mark.id)
 
     def _check_order(self) -> None:
         for stream, handled in self._handled.items():

@@ -76,21 +76,20 @@ class Scenario:
 
     def parts(self, node: "Node") -> list[Part]:
         """Return what a node runs: what a service would."""
+        return [self.relay(node), Timers(node.store), self.consumer(node)]
+
+    def consumer(self, node: "Node", kind: type[Consumer] = Consumer) -> Part:
+        """Return a node's consumer."""
         consumed = sorted(
             channels_of(frozenset(route.event for route in self.routes())), key=lambda channel: channel.name
         )
-        routes = [route for actor in self.actors(node) for route in actor.routes()]
-        return [
-            self.relay(node),
-            Timers(node.store),
-            Consumer(
-                lambda: node.broker.subscribe("simulated", consumed),
-                routes,
-                node.store,
-                clock=node.clock,
-                concurrency=self.concurrency,
-            ),
-        ]
+        return kind(
+            lambda: node.broker.subscribe("simulated", consumed),
+            [route for actor in self.actors(node) for route in actor.routes()],
+            node.store,
+            clock=node.clock,
+            concurrency=self.concurrency,
+        )
 
     def relay(self, node: "Node") -> Part:
         """Return a node's relay."""
