@@ -40,6 +40,7 @@ class ServiceSettings(BaseSettings):
     aws_region: str = "ap-south-1"
     aws_prefix: str = "souk-"
     aws_streams: bool = Field(default=True, description="Tell relays by DynamoDB Streams what other replicas commit.")
+    aws_sweep_seconds: float = Field(default=1.0, gt=0, description="Without streams, how soon that is found.")
     jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
     commit: str = "unknown"
     in_memory: bool = Field(default=False, description="Keep everything in this process, as --in-memory does.")

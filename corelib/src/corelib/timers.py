@@ -6,7 +6,7 @@ from corelib.metrics import TIMERS_FIRED
 from corelib.store import Store
 from corelib.wake import EventWake
 
-_POLL_SECONDS = 0.25
+POLL_SECONDS = 0.25
 _LIMIT = 100
 
 
@@ -27,7 +27,7 @@ class Timers:
                 fired = await self._store.fire(_LIMIT)
                 TIMERS_FIRED.inc(fired)
                 if fired < _LIMIT:
-                    await pause.wait(_POLL_SECONDS)
+                    await pause.wait(POLL_SECONDS)
         finally:
             stopping.cancel()
 

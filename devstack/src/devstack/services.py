@@ -159,6 +159,7 @@ def _common(settings: StackSettings) -> dict[str, str]:
         "SOUK_AWS_PREFIX": settings.aws_prefix,
         # The emulator would keep a day of every write in memory, and one replica needs to be told of nobody.
         "SOUK_AWS_STREAMS": "false",
+        "SOUK_AWS_SWEEP_SECONDS": "1" if settings.relays_apart else "10",
         "SOUK_JWKS_URL": f"{settings.service_url('user')}/.well-known/jwks.json",
         "PYTHONUNBUFFERED": "1",
         **credentials(settings),

@@ -56,7 +56,13 @@ def on_servers(settings: PaymentSettings) -> Parts:
     if settings.provider_webhook_secret is None:
         raise SettingsError("SOUK_PROVIDER_WEBHOOK_SECRET is not set, and has no default")
     return Parts(
-        Dynamo("payment", settings.aws(), tables=_TABLES, streams=settings.aws_streams),
+        Dynamo(
+            "payment",
+            settings.aws(),
+            tables=_TABLES,
+            streams=settings.aws_streams,
+            sweep_seconds=settings.aws_sweep_seconds,
+        ),
         Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix),
         PublishedKeys(settings.jwks_url),
         settings.provider_url,

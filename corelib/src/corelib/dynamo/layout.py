@@ -22,7 +22,7 @@ INDEX = "due"
 SHARDS = 8
 _TIMER_SHARDS = 4
 HEAD = "head"
-SENT, _OUT = "sent#", "out#"
+SENT, _OUT, _TIMER = "sent#", "out#", "timer#"
 # DynamoDB takes 2,048 bytes of partition key and 1,024 of sort key.
 _LONGEST_KEY = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,12 +92,12 @@ def sent_partition(channel: str, shard: int) -> str:
 
 def timer_partition(name: str) -> str:
     """Return the index partition where a timer waits."""
-    return f"timer#{crc32(name.encode()) % _TIMER_SHARDS}"
+    return f"{_TIMER}{crc32(name.encode()) % _TIMER_SHARDS}"
 
 
 def timer_partitions() -> list[str]:
     """Return the index partitions of timers."""
-    return [f"timer#{number}" for number in range(_TIMER_SHARDS)]
+    return [f"{_TIMER}{number}" for number in range(_TIMER_SHARDS)]
 
 
 def microseconds(time: datetime) -> int:
@@ -169,6 +169,16 @@ def entry_of(item: Attribute) -> Entry:
 def is_pending(item: Attribute) -> bool:
     """Return whether an item is an entry that waits for its relay."""
     return "shard" in item and str(item["shard"]["S"]).startswith(_OUT)
+
+
+def is_timer(item: Attribute) -> bool:
+    """Return whether an item is a timer."""
+    return "shard" in item and str(item["shard"]["S"]).startswith(_TIMER)
+
+
+def due_of(item: Attribute) -> int:
+    """Return when an item is due, in microseconds."""
+    return int(item["due"]["S"])
 
 
 def due_query(table: str, partition: str, *, until: int | None = None, **more: Any) -> dict[str, Any]:

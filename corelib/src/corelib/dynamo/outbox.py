@@ -26,15 +26,14 @@ from corelib.dynamo.layout import (
     microseconds,
     out_partition,
 )
+from corelib.dynamo.pace import Pace
 from corelib.dynamo.shares import Shares
 from corelib.dynamo.waiting import Waiting, last_of_streams
 from corelib.metrics import RELAY_SHARDS
 from corelib.store import Pending
 
 KEEP = timedelta(days=7)
-_SHORTEST_SWEEP, _LONGEST_SWEEP = 0.05, 1.0
-# With a stream that is read without a break, a sweep is for what nobody expects.
-_STREAMED_SWEEP = 10.0
+_SHORTEST_SWEEP = 0.05
 _PAGE = 250
 _GAPS_AT_ONCE = 32
 # The index may show an acknowledged entry for a while; after this it was left behind by a half-done acknowledgement.
@@ -47,7 +46,15 @@ class Outbox:
     """Reads and acknowledges the entries of some channels, in the shards that are this relay's share."""
 
     def __init__(
-        self, client: Client, table: str, shares: Shares, channels: frozenset[str], clock: Clock, *, writer: str
+        self,
+        client: Client,
+        table: str,
+        shares: Shares,
+        channels: frozenset[str],
+        clock: Clock,
+        *,
+        writer: str,
+        pace: Pace,
     ) -> None:
         self._client = client
         self._table = table
@@ -61,7 +68,7 @@ class Outbox:
         self._cursors: dict[Place, Attribute | None] = {}
         self._sweep_at = 0.0
         self._pause = _SHORTEST_SWEEP
-        self._streamed = False
+        self._pace = pace
 
     @property
     def held(self) -> frozenset[int]:
@@ -79,21 +86,17 @@ class Outbox:
             self._begin(fresh | (before - held))
         return bool(held)
 
-    def offer(self, entries: Sequence[Entry]) -> None:
-        """Take over entries that are known to be committed."""
+    def offer(self, entries: Sequence[Entry]) -> int:
+        """Take over entries that are known to be committed; return how many of them were news."""
+        news = 0
         for entry in entries:
             if entry.shard not in self._shares.held or entry.record.channel not in self._channels:
                 continue
             if self._waiting.full:
                 self.sweep_soon()
-                return
-            self._waiting.add(entry)
-
-    def streamed(self, *, whole: bool) -> None:
-        """Hear whether the table's stream is being read; not `whole` where something of it may have been missed."""
-        if not whole or not self._streamed:
-            self.sweep_soon()
-        self._streamed = whole
+                break
+            news += self._waiting.add(entry)
+        return news
 
     def sweep_soon(self) -> None:
         """Look into the index at the next read."""
@@ -177,8 +180,8 @@ class Outbox:
             await self._mark_sent(left_behind)
         more = any(self._cursors.values())
         # Other replicas' entries arrive and no stream tells: look more often. Nothing found: idle costs little.
-        longest = _STREAMED_SWEEP if self._streamed else _LONGEST_SWEEP
-        self._pause = _SHORTEST_SWEEP if foreign and not self._streamed else min(self._pause * 2, longest)
+        streamed, longest = self._pace.streamed, self._pace.seconds
+        self._pause = _SHORTEST_SWEEP if foreign and not streamed else min(self._pause * 2, longest)
         self._sweep_at = 0.0 if more else _now() + self._pause
 
     async def _query_all(self, places: dict[Place, Attribute | None], *, limit: int) -> dict[Place, dict[str, Any]]:

@@ -12,14 +12,16 @@ from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.history import DynamoHistory
 from corelib.dynamo.items import value_of
-from corelib.dynamo.layout import Entry, key_of, mark_key, microseconds
+from corelib.dynamo.layout import key_of, mark_key, microseconds
+from corelib.dynamo.listeners import Listeners
 from corelib.dynamo.operations import DynamoOperations
 from corelib.dynamo.outbox import Outbox, oldest_waiting
+from corelib.dynamo.pace import UNAIDED_SECONDS, Pace
 from corelib.dynamo.parking import Parking
 from corelib.dynamo.shares import LEASE_SECONDS, Shares, roll_of
 from corelib.dynamo.streams import StreamTail
 from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
-from corelib.dynamo.timers import DueTimers, TimerItems
+from corelib.dynamo.timers import Agenda, DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction, Recent
 from corelib.errors import Conflict, Duplicate, Unavailable
 from corelib.history import History
@@ -33,8 +35,8 @@ from corelib.wake import EventWake
 class Dynamo(Documents):
     """Holds a service's state, outbox, inbox, timers and parked records. Implements `Store`.
 
-    With `streams` the relay hears by DynamoDB Streams what other replicas commit; without, only its sweeps find it. A
-    relay that says nothing for `lease_seconds` is taken for dead.
+    With `streams` relays and timers hear by DynamoDB Streams what other replicas commit; without, they look for it each
+    `sweep_seconds`. A relay that says nothing for `lease_seconds` is taken for dead.
     """
 
     name = "dynamodb"
@@ -47,6 +49,7 @@ class Dynamo(Documents):
         *,
         tables: Sequence[Table] = (),
         streams: bool = True,
+        sweep_seconds: float = UNAIDED_SECONDS,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         super().__init__(Client(aws), Catalog(aws.prefix, tables))
@@ -56,14 +59,15 @@ class Dynamo(Documents):
         self._system = messaging(service, stream=streams)
         table = f"{aws.prefix}{self._system.name}"
         self._table = table
-        self._committer = Committer(self._client, table, self._announce)
-        self._timers = TimerItems(table)
+        self._pace = Pace(sweep_seconds)
+        agenda = Agenda(self._pace)
+        self._listeners = Listeners(agenda, self._pace)
+        self._committer = Committer(self._client, table, self._listeners.committed)
+        self._timers = TimerItems(table, agenda)
         self._recent = Recent()
-        self._due = DueTimers(self._client, table, self._committer)
+        self._due = DueTimers(self._client, table, self._committer, agenda)
         self.operations: Operations = DynamoOperations(self._client, table)
         self.parking: ParkingLot = Parking(self._client, table, lambda: self._origin.clock)
-        self._outboxes: list[Outbox] = []
-        self._wakes: list[EventWake] = []
         self._opened: Origin | None = None
 
     @property
@@ -152,8 +156,8 @@ class Dynamo(Documents):
         """Return a relay's reader over these channels; `relay` names what its replicas share."""
         shares = Shares(self._client, self._table, relay, lease_seconds=self._lease_seconds)
         clock, writer = self._origin.clock, self._committer.writer
-        outbox = Outbox(self._client, self._table, shares, channels, clock, writer=writer)
-        self._outboxes.append(outbox)
+        outbox = Outbox(self._client, self._table, shares, channels, clock, writer=writer, pace=self._pace)
+        self._listeners.outboxes.append(outbox)
         return outbox
 
     async def relay_state(self, relay: str, channels: frozenset[str]) -> RelayState:
@@ -169,31 +173,20 @@ class Dynamo(Documents):
 
     def parts(self) -> list[Part]:
         """Return what runs beside the relays."""
-        if not self._streams or not self._outboxes:
+        if not self._streams or not self._listeners.outboxes:
             return []
-        return [StreamTail(self._client, self._table, self._outboxes, self._wake_all)]
+        return [StreamTail(self._client, self._table, self._listeners)]
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox, each atomically; return how many fired."""
         return await self._due.fire(limit, self._origin.clock)
 
     def committed(self) -> EventWake:
-        """Return a signal of its own for each caller: of two relays neither takes the other's."""
-        wake = EventWake()
-        self._wakes.append(wake)
-        return wake
+        """Return a signal that a transaction with events has committed."""
+        return self._listeners.wake()
 
     @property
     def _origin(self) -> Origin:
         if self._opened is None:
             raise Unavailable("dynamodb", "the store is not open")
         return self._opened
-
-    def _announce(self, entries: Sequence[Entry]) -> None:
-        for outbox in self._outboxes:
-            outbox.offer(entries)
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for wake in self._wakes:
-            wake.set()

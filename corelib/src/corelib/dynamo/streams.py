@@ -7,7 +7,6 @@ two processes read a stream; a third is throttled, keeps away for a while, and s
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,13 +14,14 @@ from botocore.exceptions import ClientError
 
 from corelib.aws import Aws, reaching
 from corelib.dynamo.client import Client
-from corelib.dynamo.layout import Entry, entry_of, is_pending
-from corelib.dynamo.outbox import Outbox
+from corelib.dynamo.items import Attribute
+from corelib.dynamo.listeners import Listeners
 from corelib.errors import Unavailable
 from corelib.metrics import STREAM_BREAKS
 from corelib.wire import STREAMS, wire
 
-_POLL_SECONDS = 0.2
+# Others' entries come in runs: after the first of them the next is soon looked for.
+_SHORTEST_POLL, _LONGEST_POLL = 0.2, 1.0
 _SHARDS_SECONDS = 10.0
 _MUCH = 200
 _STANDBY_SECONDS = 1.0
@@ -32,21 +32,20 @@ log = structlog.get_logger(__name__)
 
 
 class StreamTail:
-    """A part that reads the stream's end while any outbox here has a share, and offers it the entries it finds."""
+    """A part that reads the stream's end while any outbox here has a share, and passes on what it finds."""
 
     name = "dynamodb-stream"
 
-    def __init__(self, client: Client, table: str, outboxes: Sequence[Outbox], announce: Callable[[], None]) -> None:
+    def __init__(self, client: Client, table: str, listeners: Listeners) -> None:
         self._client = client
         self._table = table
-        self._outboxes = outboxes
-        self._announce = announce
+        self._listeners = listeners
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until told to stop. Raises nothing that waiting can mend."""
         pause = _SHORTEST_PAUSE
         while not stop.is_set():
-            if not self._wanted():
+            if not self._listeners.relaying:
                 await _rest(stop, _STANDBY_SECONDS)
                 continue
             try:
@@ -61,30 +60,21 @@ class StreamTail:
                 log.warning(
                     "the table's stream is not followed, sweeping instead", table=self._table, reason=str(error)
                 )
-                self._tell(whole=False)
+                self._listeners.following(whole=False)
                 await _rest(stop, random.uniform(pause / 2, pause))  # noqa: S311 -- jitter, not cryptography
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _follow(self, stream: "Stream", stop: asyncio.Event) -> None:
-        self._tell(whole=True)
+        self._listeners.following(whole=True)
+        poll = _SHORTEST_POLL
         try:
-            while self._wanted() and not stop.is_set():
-                entries = await stream.entries()
-                if entries:
-                    for outbox in self._outboxes:
-                        outbox.offer(entries)
-                    self._announce()
+            while self._listeners.relaying and not stop.is_set():
+                news = self._listeners.streamed(await stream.items())
+                poll = _SHORTEST_POLL if news else min(poll * 2, _LONGEST_POLL)
                 if not stream.behind:
-                    await _rest(stop, _POLL_SECONDS)
+                    await _rest(stop, poll)
         finally:
-            self._tell(whole=False)
-
-    def _wanted(self) -> bool:
-        return any(outbox.held for outbox in self._outboxes)
-
-    def _tell(self, *, whole: bool) -> None:
-        for outbox in self._outboxes:
-            outbox.streamed(whole=whole)
+            self._listeners.following(whole=False)
 
     async def _arn(self) -> str:
         table = (await self._client.call("DescribeTable", TableName=self._table))["Table"]
@@ -109,14 +99,14 @@ class Stream:
         """Begin at the end of every shard that still grows. Raises `Unavailable` or `ClientError`."""
         await self._look_for_shards("LATEST")
 
-    async def entries(self) -> list[Entry]:
-        """Return the outbox entries committed since the last call. Raises `Unavailable` or `ClientError`."""
+    async def items(self) -> list[Attribute]:
+        """Return the items that are new since the last call. Raises `Unavailable` or `ClientError`."""
         if _now() >= self._look_again:
             # What begins while we watch is the child of what ended: none of it has been read.
             await self._look_for_shards("TRIM_HORIZON")
         pages = await asyncio.gather(*(self._next(shard) for shard in tuple(self._iterators)))
         self.behind = any(len(page) >= _MUCH for page in pages)
-        return [entry_of(image) for page in pages for image in map(_new_image, page) if image is not None]
+        return [image for page in pages for image in map(_new_image, page) if image is not None]
 
     async def _next(self, shard: str) -> list[dict[str, Any]]:
         answer = await self._call("GetRecords", ShardIterator=self._iterators[shard])
@@ -162,10 +152,10 @@ class _NoStreamError(Exception):
     """Raised when the table has no stream: then sweeps are all there is."""
 
 
-def _new_image(record: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the item of a record that tells of a new entry."""
-    image: dict[str, Any] | None = record["dynamodb"].get("NewImage")
-    return image if record["eventName"] == "INSERT" and image is not None and is_pending(image) else None
+def _new_image(record: dict[str, Any]) -> Attribute | None:
+    """Return the item of a record that tells of a new one."""
+    image: Attribute | None = record["dynamodb"].get("NewImage")
+    return image if record["eventName"] == "INSERT" else None
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

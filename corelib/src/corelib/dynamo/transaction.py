@@ -137,7 +137,10 @@ class DynamoTransaction(DocumentTransaction):
         ]
         expires = self.origin.forgets(self.mark) if self.mark else None
         unit = Unit(writes, self.outgoing, self.mark, expires, self.remembered)
-        await self._committer.commit(unit, self.origin.clock)
+        try:
+            await self._committer.commit(unit, self.origin.clock)
+        finally:
+            self._timers.written(self.scheduled)
         for slot, write in self._writes.items():
             if write.item is not None and _VERSION in write.item:
                 self._recent.keep(slot, write.item)

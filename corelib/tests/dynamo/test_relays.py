@@ -166,7 +166,7 @@ async def running(*parts: Part) -> AsyncIterator[None]:
 
 async def followed(outbox: Outbox) -> bool:
     """Tell whether the stream is followed, and let no sweep help from now on."""
-    if not outbox._streamed:
+    if not outbox._pace.streamed:
         return False
     await read(outbox)
     outbox._sweep_at = float("inf")
@@ -279,7 +279,7 @@ async def test_a_shard_that_splits_is_read_to_its_end_and_its_children_from_thei
         stream = Stream(aws, "arn")
         await stream.begin()
         split.split()
-        seen = [entry.sequence for _ in range(4) for entry in await stream.entries()]
+        seen = [int(item["sk"]["S"]) for _ in range(4) for item in await stream.items()]
     finally:
         await aws.close()
         await runner.cleanup()

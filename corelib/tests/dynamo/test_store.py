@@ -1,0 +1,166 @@
+"""The DynamoDB store against a real endpoint: what is its own, beside the contract of every store."""
+
+from collections.abc import Callable
+
+import pytest
+
+from corelib.dynamo.items import pack, unpack
+from corelib.dynamo.store import Dynamo
+from corelib.dynamo.transaction import DynamoTransaction
+from corelib.errors import Conflict, Duplicate, TooLarge
+from corelib.metrics import AWS_CALLS
+from corelib.transaction import Mark
+from dynamo.shop import CARTS, LINES, Placed, numbers, place, read, reader
+
+
+def test_plain_values_survive_packing() -> None:
+    item = {"s": "ü", "n": -5, "b": True, "x": None, "raw": b"\x00\xff", "l": [1, {"deep": ["a"]}], "e": "", "m": {}}
+    assert unpack(pack(item)) == item
+
+
+def test_floats_are_refused() -> None:
+    with pytest.raises(TypeError, match="float"):
+        pack({"price": 1.5})
+
+
+async def test_state_and_events_commit_together(store: Dynamo) -> None:
+    async with store.transaction() as tx:
+        tx.put(CARTS, {"user_id": "u-1", "version": 1, "lines": [{"product": "p", "quantity": 2}]}, new=True)
+        tx.publish(Placed(order_id="o-1", number=7))
+    cart = await store.get(CARTS, {"user_id": "u-1"})
+    assert cart == {"user_id": "u-1", "version": 1, "lines": [{"product": "p", "quantity": 2}]}
+    assert numbers(await read(await reader(store))) == [7]
+
+
+async def test_an_exception_in_the_block_writes_nothing(store: Dynamo) -> None:
+    async def work() -> None:
+        async with store.transaction(mark=Mark("h", "1")) as tx:
+            tx.put("carts", {"user_id": "u-1"})
+            tx.publish(Placed(order_id="o-1"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+    assert await store.get("carts", {"user_id": "u-1"}) is None
+    assert await store.recall(Mark("h", "1")) == (False, None)
+    assert await read(await reader(store)) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda tx: tx.put(CARTS, {"user_id": "u-1", "version": 8}, new=True),
+        lambda tx: tx.put(CARTS, {"user_id": "u-1", "version": 8}, version=7),
+        lambda tx: tx.put(CARTS, {"user_id": "u-2", "version": 8}, version=7),
+        lambda tx: tx.delete(CARTS, {"user_id": "u-1"}, version=2),
+        lambda tx: tx.check(CARTS, {"user_id": "u-1"}, 2),
+    ],
+)
+async def test_a_stale_version_is_a_conflict_and_publishes_nothing(
+    store: Dynamo, write: Callable[[DynamoTransaction], None]
+) -> None:
+    await store.put(CARTS, {"user_id": "u-1", "version": 1})
+
+    async def work() -> None:
+        async with store.transaction() as tx:
+            write(tx)
+            tx.publish(Placed(order_id="o-1"))
+
+    with pytest.raises(Conflict):
+        await work()
+    assert [item async for item in store.scan(CARTS)] == [{"user_id": "u-1", "version": 1}]
+    assert await read(await reader(store)) == []
+
+
+async def test_the_last_write_of_an_item_holds_under_the_first_condition(store: Dynamo) -> None:
+    async with store.transaction() as tx:
+        tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
+        tx.put(CARTS, {"user_id": "u-1", "version": 2}, version=1)
+    async with store.transaction() as tx:
+        tx.check(CARTS, {"user_id": "u-1"}, 2)
+        tx.put(CARTS, {"user_id": "u-1", "version": 3})
+
+    async def create_again() -> None:
+        async with store.transaction() as tx:
+            tx.put(CARTS, {"user_id": "u-1", "version": 1}, new=True)
+            tx.put(CARTS, {"user_id": "u-1", "version": 2}, version=3)
+
+    with pytest.raises(Conflict):
+        await create_again()
+    assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "version": 3}
+
+
+async def test_a_duplicate_is_told_what_was_remembered(store: Dynamo) -> None:
+    mark = Mark("POST /orders#user", "key-1")
+
+    async def work(answer: bytes) -> None:
+        async with store.transaction(mark=mark) as tx:
+            tx.put(CARTS, {"user_id": "u-1", "answer": answer})
+            tx.publish(Placed(order_id="o-1"))
+            tx.remember(answer)
+
+    await work(b'{"order": 1}')
+    with pytest.raises(Duplicate) as caught:
+        await work(b'{"order": 2}')
+    assert caught.value.remembered == b'{"order": 1}'
+    assert await store.recall(mark) == (True, b'{"order": 1}')
+    assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1", "answer": b'{"order": 1}'}
+    assert len(await read(await reader(store))) == 1
+
+
+async def test_marks_of_different_scopes_never_meet(store: Dynamo) -> None:
+    async with store.transaction(mark=Mark("a#b", "c")):
+        pass
+    async with store.transaction(mark=Mark("a", "b#c")):
+        pass
+    assert (await store.recall(Mark("a", "b#c")))[0]
+
+
+async def test_more_than_a_hundred_items_are_refused_clearly(store: Dynamo) -> None:
+    with pytest.raises(TooLarge, match="101 items"):
+        await place(store, "o-1", *range(100))
+
+
+async def test_queries_page_through_tables_and_indexes(store: Dynamo) -> None:
+    async with store.transaction() as tx:
+        for number in range(5):
+            tx.put(LINES, {"order_id": "o-1", "line": str(number), "product_id": f"p-{number % 2}"})
+    first, following = await store.query(LINES, key={"order_id": "o-1"}, limit=3, forward=False)
+    rest, end = await store.query(LINES, key={"order_id": "o-1"}, limit=3, start=following, forward=False)
+    assert [item["line"] for item in first + rest] == ["4", "3", "2", "1", "0"]
+    assert end is None
+    by_product, _ = await store.query(LINES, index="by_product", key={"product_id": "p-1", "order_id": "o-1"})
+    assert {item["line"] for item in by_product} == {"1", "3"}
+    keys = [{"order_id": "o-1", "line": str(number)} for number in (1, 4, 9)]
+    assert {item["line"] for item in await store.get_many(LINES, keys)} == {"1", "4"}
+    assert len([item async for item in store.scan(LINES)]) == 5
+    await store.delete(LINES, {"order_id": "o-1", "line": "0"})
+    await store.put(CARTS, {"user_id": "u-9"})
+    assert await store.get(LINES, {"order_id": "o-1", "line": "0"}) is None
+    assert await store.get(CARTS, {"user_id": "u-9"}, consistent=False) == {"user_id": "u-9"}
+
+
+async def test_provisioning_twice_changes_nothing(store: Dynamo) -> None:
+    await store.put(CARTS, {"user_id": "u-1"})
+    await store.provision()
+    assert await store.get(CARTS, {"user_id": "u-1"}) == {"user_id": "u-1"}
+
+
+async def test_an_undeclared_table_is_named(store: Dynamo) -> None:
+    with pytest.raises(LookupError, match="'cats' is not declared"):
+        await store.get("cats", {"user_id": "u-1"})
+
+
+async def test_a_mark_alone_is_one_conditional_put(store: Dynamo) -> None:
+    transactions = AWS_CALLS.labels("dynamodb", "TransactWriteItems")
+    before = transactions._value.get()
+
+    async def remember(answer: bytes) -> None:
+        async with store.transaction(mark=Mark("h", "1")) as tx:
+            tx.remember(answer)
+
+    await remember(b"first")
+    with pytest.raises(Duplicate) as caught:
+        await remember(b"second")
+    assert caught.value.remembered == b"first"
+    assert transactions._value.get() == before
