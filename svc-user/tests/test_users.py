@@ -1,8 +1,8 @@
-"""Accounts, tokens and sessions over HTTP, on real parts."""
+"""Accounts, tokens and sessions over HTTP, on real parts and in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -41,15 +41,12 @@ class Users:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def users(
-    surroundings: dict[str, Any], kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Users]:
-    folder: Path = tmp_path_factory.mktemp("user")
+async def users(either: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Users]:
+    key_file = {"signing_key_file": tmp_path_factory.mktemp("user") / "key.pem"}
+    given = either if either.get("in_memory") else either | key_file
     settings = UserSettings(
-        **surroundings,
-        kafka_bootstrap=kafka_bootstrap,
+        **given,
         port=free_port(),
-        signing_key_file=folder / "key.pem",
         argon2_memory_kib=1_024,
         argon2_passes=1,
         admin_email="admin@example.com",
@@ -89,6 +86,12 @@ async def test_an_address_is_taken_once_however_it_is_written(users: Users) -> N
     assert (await users.register(email=address))[0] == 201
     status, problem = await users.register(email=address.upper())
     assert (status, problem["type"]) == (409, "urn:souk:problem:email-taken")
+
+
+async def test_of_many_who_take_an_address_at_once_one_has_it(users: Users) -> None:
+    address = f"{uuid4()}@example.com"
+    answers = await asyncio.gather(*(users.register(email=address, name=f"Ann {n}") for n in range(8)))
+    assert sorted(status for status, _ in answers) == [201] + [409] * 7
 
 
 async def test_a_wrong_password_and_an_unknown_address_are_told_apart_by_nothing(users: Users) -> None:

@@ -38,14 +38,8 @@ def documents(tx: Transaction) -> DocumentTransaction:
     return tx
 
 
-class DocumentStore(Store, Protocol):
-    """A store that keeps documents; every call raises `Unavailable` when it does not answer."""
-
-    def transaction(
-        self, *, mark: Mark | None = None, traceparent: str | None = None
-    ) -> AbstractAsyncContextManager[DocumentTransaction]:
-        """Open a unit of work, as any store does."""
-        ...
+class Tables(Protocol):
+    """Tables of documents, outside any transaction. Every call raises `Unavailable` when they do not answer."""
 
     async def get(self, table: Table | str, key: Mapping[str, Any], *, consistent: bool = True) -> Item | None:
         """Return an item, or None."""
@@ -80,4 +74,14 @@ class DocumentStore(Store, Protocol):
 
     async def delete(self, table: Table | str, key: Mapping[str, Any]) -> None:
         """Remove an item outside any transaction; a missing one is no error."""
+        ...
+
+
+class DocumentStore(Store, Tables, Protocol):
+    """A store that keeps documents."""
+
+    def transaction(
+        self, *, mark: Mark | None = None, traceparent: str | None = None
+    ) -> AbstractAsyncContextManager[DocumentTransaction]:
+        """Open a unit of work, as any store does."""
         ...

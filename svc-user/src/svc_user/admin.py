@@ -3,8 +3,7 @@
 from corelib.clock import Clock
 from corelib.ids import uuid7
 from corelib.once import run_once
-from corelib.postgres.store import Postgres
-from corelib.postgres.transaction import PostgresTransaction
+from corelib.store import Store
 from corelib.transaction import Transaction
 from svc_user.domain import Account, normalise_email
 from svc_user.passwords import Passwords
@@ -17,7 +16,7 @@ class FirstAdmin:
     name = "first-admin"
 
     def __init__(
-        self, db: Postgres, accounts: Accounts, passwords: Passwords, clock: Clock, *, email: str, password: str
+        self, db: Store, accounts: Accounts, passwords: Passwords, clock: Clock, *, email: str, password: str
     ) -> None:
         self._db = db
         self._accounts = accounts
@@ -40,7 +39,6 @@ class FirstAdmin:
         )
 
         async def add(tx: Transaction) -> None:
-            assert isinstance(tx, PostgresTransaction)  # noqa: S101 -- the store is PostgreSQL
             await self._accounts.add(tx, account)
 
         await run_once(self._db, add)

@@ -14,7 +14,7 @@ from corelib.clock import Clock
 from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command
-from corelib.postgres.transaction import PostgresTransaction
+from corelib.transaction import Transaction
 from svc_user.domain import Account, normalise_email
 from svc_user.passwords import Passwords
 from svc_user.store import Accounts, Sessions
@@ -80,7 +80,7 @@ class UsersApi(Api):
         self._lifetime = token_lifetime
 
     @post("/api/v1/users", status=201)
-    async def register(self, body: RegisterUser, tx: PostgresTransaction) -> UserView:
+    async def register(self, body: RegisterUser, tx: Transaction) -> UserView:
         """Open an account."""
         account = Account(
             user_id=uuid7(),
@@ -125,7 +125,7 @@ class UsersApi(Api):
         return _view(account)
 
     @patch("/api/v1/users/me")
-    async def change(self, body: ChangeProfile, caller: Caller, tx: PostgresTransaction) -> UserView:
+    async def change(self, body: ChangeProfile, caller: Caller, tx: Transaction) -> UserView:
         """Change one's own profile."""
         await self._signed_in(caller)
         before = await self._accounts.rename(tx, caller.user_id, body.name)

@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from corelib.auth import TokenSigner
+from corelib.auth import TokenSigner, new_key
 from corelib.errors import SettingsError
 
 
@@ -16,8 +13,7 @@ def signer(path: Path, *, make: bool) -> TokenSigner:
         if not make:
             raise SettingsError(f"SOUK_SIGNING_KEY_FILE is '{path}': there is no such file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
+            file.write(new_key())
     return TokenSigner(path.read_bytes())

@@ -21,13 +21,12 @@ async def alone(package: str, **environment: str) -> AsyncIterator[aiohttp.Clien
 
     Raises `RuntimeError` with what the process said when it ends before it is ready, or not well.
     """
-    port = free_port()
+    told = {"SOUK_PORT": str(free_port()), **environment}
     command = (sys.executable, "-m", package, "--in-memory")
-    told = {"SOUK_PORT": str(port), **environment}
     process = await asyncio.create_subprocess_exec(*command, env=told, stdout=PIPE, stderr=STDOUT)
     said = asyncio.create_task(_read(process))
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{told['SOUK_PORT']}") as session:
 
             async def is_ready() -> bool:
                 if process.returncode is not None:
