@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-import structlog
 import uvloop
 
 from corelib import logs
@@ -18,7 +17,7 @@ from corelib.tuning import tune
 
 S = TypeVar("S", bound=ServiceSettings)
 
-log = structlog.get_logger(__name__)
+log = logs.get_logger(__name__)
 
 
 def main(kind: type[S], build: Callable[[S], Service]) -> None:
