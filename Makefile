@@ -17,7 +17,7 @@ ifdef KAFKA
 export SOUK_KAFKA_BOOTSTRAP := $(KAFKA)
 endif
 
-.PHONY: help demo demo-crash test test-crash model test-iac check up down status logs reset audit bench lock schemas
+.PHONY: help demo demo-crash test test-crash model test-iac check up down status logs reset audit bench bench-gate lock schemas
 
 help: ## List the targets, a line each
 	@grep -hE '^[a-z-]+%?:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ audit: $(VENV)/.ready ## Prove across all stores that orders, payments, stock an
 
 bench: $(VENV)/.ready ## Load the running gateway with k6 (QUICK=1 for 30 s) and draw the result
 	@$(BIN)/python -m bench.load
+
+bench-gate: $(VENV)/.ready ## Fail where a fresh QUICK run's ratios fell behind the recorded ones (NAME=commit for one, TOLERANCE=0.25)
+	@$(BIN)/python -m bench.gate $(NAME)
 
 bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay, commit, latency, consume, backlog, dynamo, http, import (QUICK=1: smaller)
 	@$(BIN)/python -m bench $*

@@ -1,6 +1,6 @@
 """What every bench shares: contenders measured in turn, ratios within a round, and the record of it.
 
-A bench is a module of this package with `async def run(bench: Bench) -> Figure`, named in `bench.__main__`. Machines
+A bench is a module of this package with `async def run(bench: Bench) -> Figure`, named in `bench.catalogue`. Machines
 that run benches are shared and noisy, so contenders take turns and a ratio is the median of the ratios of each round.
 """
 
@@ -139,11 +139,6 @@ def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
     load = round(os.getloadavg()[0], 1)
     return {"cores": os.cpu_count(), "load": load, "system": f"{platform.system()} {platform.machine()}", **versions()}
-
-
-def new_bench(name: str, console: Console, work: Path) -> Bench:
-    """Return a bench as the environment wants it (QUICK=1)."""
-    return Bench(name, quick=os.environ.get("QUICK") == "1", work=work, console=console)
 
 
 def keep(figure: Figure, bench: Bench, folder: Path = RESULTS) -> dict[str, Any]:
