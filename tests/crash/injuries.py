@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import asyncpg
 import psutil
 
-from crash.stage import Player, Stage
+from crash.stage import Player, PostgresStage, Stage
 from devstack.cable import Cable
 from devstack.process import tail
 
@@ -37,7 +37,7 @@ class Schedule:
             (self.choice.choice(("consumer-1", "consumer-2")), self._kill),
             (self.choice.choice(("writer-1", "writer-2")), self._kill),
             ("kafka", self._server),
-            ("postgres", self._server),
+            self._of_store()[0],
         ]
         self.choice.shuffle(sure)
         self._deck = sure
@@ -69,14 +69,21 @@ class Schedule:
         of_players: tuple[tuple[int, Injury], ...] = (
             (6, self._kill),
             (2, self._pause),
-            (2, self._cut_postgres),
+            (2, self._cut_store),
             (2, self._cut_kafka),
         )
         every: list[tuple[int, str, Injury]] = [
             (weight, name, injury) for weight, injury in of_players for name in self.stage.players
         ]
-        every += [(4, "kafka", self._server), (4, "postgres", self._server), (4, "postgres", self._backend)]
+        every += [(4, "kafka", self._server)]
+        every += [(4, name, injury) for name, injury in self._of_store()]
         return self.choice.choices([(name, injury) for _, name, injury in every], [weight for weight, *_ in every])[0]
+
+    def _of_store(self) -> list[tuple[str, Injury]]:
+        """Return what is done to the store itself."""
+        if isinstance(self.stage, PostgresStage):
+            return [("postgres", self._server), ("postgres", self._backend)]
+        return [("store", self._stall_store)]
 
     async def _injure(self, target: str, injury: Injury, seconds: float) -> None:
         self._injured.add(target)
@@ -97,8 +104,17 @@ class Schedule:
         async with paused(self.stage.players[name]):
             await asyncio.sleep(4 * seconds)  # in a long run, past a lease and a consumer's session
 
-    async def _cut_postgres(self, name: str, seconds: float) -> None:
-        await self._cut(self.stage.players[name].postgres, seconds)
+    async def _cut_store(self, name: str, seconds: float) -> None:
+        await self._cut(self.stage.players[name].store, seconds)
+
+    async def _stall_store(self, _: str, seconds: float) -> None:
+        """Let a store that cannot be killed, as its data would be gone, answer nobody."""
+        cables = [player.store for player in self.stage.players.values()]
+        for cable in cables:
+            cable.stall()
+        await asyncio.sleep(seconds)
+        for cable in cables:
+            await cable.plug()
 
     async def _cut_kafka(self, name: str, seconds: float) -> None:
         await self._cut(self.stage.players[name].kafka, seconds)
@@ -119,6 +135,7 @@ class Schedule:
 
     async def _backend(self, _: str, __: float) -> None:
         """Kill one of PostgreSQL's processes: it ends all others and recovers."""
+        assert isinstance(self.stage, PostgresStage)
         pids = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         try:
             found = [row["pid"] for row in await self.stage.fetch(pids)]

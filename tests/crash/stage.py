@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 from uuid import uuid4
 
 import asyncpg
@@ -30,6 +32,7 @@ EVENTS: dict[str, type[EntryAdded | EntryBooked | EntryChimed]] = {
 }
 _POLL_SECONDS = 0.2
 _STALLED_SECONDS = 60.0
+_AT_WORK = 100
 # One of each chain per entry, and one per timer.
 _EXPECTED = "SELECT 2 * count(*) + count(*) FILTER (WHERE chimes) FROM entry"
 _TESTS = Path(__file__).parents[1]
@@ -73,7 +76,7 @@ class Player:
 
     part: Part
     log: Path
-    postgres: Cable
+    store: Cable
     kafka: Cable
     process: Process | None = None
 
@@ -99,14 +102,32 @@ class Player:
 
 
 @dataclass
-class Stage:
-    """One run: a database and topics that nobody else uses, and its players."""
+class Stage(ABC):
+    """One run: a store and topics that nobody else uses, and its players."""
+
+    app: ClassVar[str]
+    writer: ClassVar[str]
 
     servers: Servers
-    dsn: str
     prefix: str
     folder: Path
     players: dict[str, Player] = field(default_factory=dict)
+
+    @abstractmethod
+    def environment(self, address: str) -> dict[str, str]:
+        """Return what tells a player of its store, at this address."""
+
+    @abstractmethod
+    async def effects(self) -> int:
+        """Return how many effects there are."""
+
+    @abstractmethod
+    async def expected(self) -> int:
+        """Return how many there shall be, of what is committed."""
+
+    @abstractmethod
+    async def facts(self) -> Facts:
+        """Return what happened."""
 
     def of(self, kind: str) -> list[Player]:
         """Return the players of one kind."""
@@ -118,15 +139,78 @@ class Stage:
             await writer.kill()
         loop = asyncio.get_running_loop()
         seen, since = -1, loop.time()
-        while (now := await self.fetchval("SELECT count(*) FROM effect")) < await self.fetchval(_EXPECTED):
+        while (now := await self.effects()) < await self.expected():
             if now != seen:
                 seen, since = now, loop.time()
             if loop.time() - since > _STALLED_SECONDS:
                 break
             await asyncio.sleep(_POLL_SECONDS)
-        return await self._facts()
+        return await self.facts()
 
-    async def _facts(self) -> Facts:
+    async def has_begun(self) -> None:
+        """Wait until everything is at work."""
+        async with asyncio.timeout(60.0):
+            while await self.effects() < _AT_WORK:  # noqa: ASYNC110 -- a database has no event to wait for
+                await asyncio.sleep(_POLL_SECONDS)
+
+    @asynccontextmanager
+    async def playing(self, address: str, seed: str) -> AsyncIterator[None]:
+        """Start every player, each with a cable of its own to the store at this address; kill all at the end."""
+        async with AsyncExitStack() as cables:
+            for role in ROLES:
+                cable = await cables.enter_async_context(Cable(address))
+                await self.servers.doors[role].plug()
+                self.players[role] = self._player(role, cable, seed)
+            try:
+                for player in self.players.values():
+                    player.launch()
+                yield
+            finally:
+                for player in self.players.values():
+                    await player.kill()
+
+    def _player(self, role: str, store: Cable, seed: str) -> Player:
+        kafka = self.servers.doors[role]
+        kind = role.partition("-")[0]
+        module, *arguments = (
+            (self.writer, str(self.folder / f"{role}.journal"), f"{seed}/{role}")
+            if kind == "writer"
+            else (self.app, "--only", f"{kind},timers" if kind == "relay" else kind)
+        )
+        environment = {
+            **self.environment(store.address),
+            "SOUK_KAFKA_BOOTSTRAP": kafka.address.removeprefix("tcp://"),
+            "SOUK_KAFKA_PREFIX": self.prefix,
+            "SOUK_PORT": "0",
+            "SOUK_LOG_FORMAT": "text",
+            "PYTHONPATH": os.pathsep.join((str(_TESTS), os.environ.get("PYTHONPATH", ""))),
+        }
+        part = Part(role, (sys.executable, "-m", module, *arguments), env=environment)
+        return Player(part, self.folder / f"{role}.log", store, kafka)
+
+
+@dataclass
+class PostgresStage(Stage):
+    """A run on a database of its own."""
+
+    app: ClassVar[str] = "crash.app"
+    writer: ClassVar[str] = "crash.writer"
+    dsn: str = ""
+
+    def environment(self, address: str) -> dict[str, str]:
+        """Return what tells a player of its store."""
+        return {"SOUK_POSTGRES_DSN": address}
+
+    async def effects(self) -> int:
+        """Return how many effects there are."""
+        return await self.fetchval("SELECT count(*) FROM effect")
+
+    async def expected(self) -> int:
+        """Return how many there shall be, of what is committed."""
+        return await self.fetchval(_EXPECTED)
+
+    async def facts(self) -> Facts:
+        """Return what happened."""
         entries = await self.fetch("SELECT id, account, number, chimes FROM entry")
         effects = await self.fetch("SELECT kind, account, number FROM effect ORDER BY n")
         parked = await self.fetch("SELECT handler, key, reason FROM parked")
@@ -159,48 +243,18 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(given: Servers, folder: Path, seed: str) -> AsyncIterator[Stage]:
+async def stage(given: Servers, folder: Path, seed: str) -> AsyncIterator[PostgresStage]:
     """Set the stage: a fresh database, topics, and every player started."""
     name = f"crash{uuid4().hex[:8]}"
     connection = await asyncpg.connect(given.dsn)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    run = Stage(given, f"{given.dsn.rpartition('/')[0]}/{name}", f"{name}-", folder)
+    run = PostgresStage(given, f"{name}-", folder, dsn=f"{given.dsn.rpartition('/')[0]}/{name}")
     await build(
         ServiceSettings(postgres_dsn=run.dsn, kafka_bootstrap=given.bootstrap, kafka_prefix=run.prefix)
     ).provision()
-    async with AsyncExitStack() as cables:
-        for role in ROLES:
-            cable = await cables.enter_async_context(Cable(run.dsn))
-            await given.doors[role].plug()
-            run.players[role] = _player(run, role, cable, seed)
-        try:
-            for player in run.players.values():
-                player.launch()
-            yield run
-        finally:
-            for player in run.players.values():
-                await player.kill()
-
-
-def _player(run: Stage, role: str, postgres: Cable, seed: str) -> Player:
-    kafka = run.servers.doors[role]
-    kind = role.partition("-")[0]
-    module, *arguments = (
-        ("crash.writer", str(run.folder / f"{role}.journal"), f"{seed}/{role}")
-        if kind == "writer"
-        else ("crash.app", "--only", f"{kind},timers" if kind == "relay" else kind)
-    )
-    environment = {
-        "SOUK_POSTGRES_DSN": postgres.address,
-        "SOUK_KAFKA_BOOTSTRAP": kafka.address.removeprefix("tcp://"),
-        "SOUK_KAFKA_PREFIX": run.prefix,
-        "SOUK_PORT": "0",
-        "SOUK_LOG_FORMAT": "text",
-        "PYTHONPATH": os.pathsep.join((str(_TESTS), os.environ.get("PYTHONPATH", ""))),
-    }
-    part = Part(role, (sys.executable, "-m", module, *arguments), env=environment)
-    return Player(part, run.folder / f"{role}.log", postgres, kafka)
+    async with run.playing(run.dsn, seed):
+        yield run
 
 
 async def records(bootstrap: str, prefix: str) -> list[Told]:

@@ -7,7 +7,7 @@ import pytest
 
 from crash.injuries import paused
 from crash.ledger import findings
-from crash.stage import Servers, Stage, stage
+from crash.stage import PostgresStage, Servers, stage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -16,7 +16,7 @@ FENCE = "SELECT fence FROM outbox_cursor"
 NAPS = 4
 
 
-async def run_out(run: Stage) -> None:
+async def run_out(run: PostgresStage) -> None:
     """Let the lease end now: what happens to it if its holder sleeps for long."""
     connection = await asyncpg.connect(run.dsn, server_settings={"search_path": "ledger"})
     await connection.execute("UPDATE outbox_cursor SET lease_until = now() - interval '1 s'")

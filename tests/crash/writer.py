@@ -7,16 +7,22 @@ or `unsure` (the answer was lost). A writer that is killed leaves `trying` as it
 import asyncio
 import random
 import sys
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings, load
 from corelib.errors import Conflict, Unavailable
 from corelib.postgres.store import Postgres
+from corelib.postgres.transaction import PostgresTransaction
+from corelib.store import Store
 from corelib.transaction import Origin
 from crash.app import EntryAdded, EntryChimed, store_of
+
+S = TypeVar("S", bound=Store)
 
 LANES = 6
 ACCOUNTS = 10
@@ -32,10 +38,10 @@ class ChangeOfMindError(Exception):
     """Rolls a transaction back that has published already."""
 
 
-class Writer:
+class Writer(ABC, Generic[S]):
     """Several lanes of transactions on a few accounts, some slow, some undone, some with a timer or a large event."""
 
-    def __init__(self, store: Postgres, journal: Path, choice: random.Random) -> None:
+    def __init__(self, store: S, journal: Path, choice: random.Random) -> None:
         self._store = store
         self._choice = choice
         # Unbuffered: what was said must be there after a kill.
@@ -63,9 +69,8 @@ class Writer:
         account = f"account-{self._choice.randrange(ACCOUNTS)}"
         dice = self._choice.random()
         async with self._store.transaction() as tx:
-            number = await tx.fetchval(NEXT_NUMBER, account)
             chimes = dice < 0.1
-            await tx.execute("INSERT INTO entry VALUES ($1, $2, $3, $4)", entry, account, number, chimes)
+            number = await self._enter(tx, entry, account, chimes=chimes)
             padding = "x" * (LARGE if dice > 0.99 else self._choice.randrange(300))
             tx.publish(EntryAdded(account=account, number=number, padding=padding))
             if chimes:
@@ -76,13 +81,25 @@ class Writer:
             if 0.85 < dice < 0.95:
                 raise ChangeOfMindError
 
+    @abstractmethod
+    async def _enter(self, tx: Any, entry: str, account: str, *, chimes: bool) -> int:
+        """Store an entry, and return its number in its account."""
+
     def _say(self, what: str, entry: str) -> None:
         self._journal.write(f"{what} {entry}\n".encode())
 
 
-async def write(journal: Path, seed: str) -> None:
+class PostgresWriter(Writer[Postgres]):
+    """Counts by a row of the account, which lanes queue for."""
+
+    async def _enter(self, tx: PostgresTransaction, entry: str, account: str, *, chimes: bool) -> int:
+        number: int = await tx.fetchval(NEXT_NUMBER, account)
+        await tx.execute("INSERT INTO entry VALUES ($1, $2, $3, $4)", entry, account, number, chimes)
+        return number
+
+
+async def write(kind: type[Writer[S]], store: S, journal: Path, seed: str) -> None:
     """Open the store, waiting until it is there, and write."""
-    store = store_of(load(ServiceSettings))
     origin = Origin("crash/writer", SystemClock(), frozenset({EntryAdded, EntryChimed}))
     while True:
         try:
@@ -91,8 +108,8 @@ async def write(journal: Path, seed: str) -> None:
             await asyncio.sleep(0.2)
         else:
             break
-    await Writer(store, journal, random.Random(seed)).run()  # noqa: S311 -- a load, not a secret
+    await kind(store, journal, random.Random(seed)).run()  # noqa: S311 -- a load, not a secret
 
 
 if __name__ == "__main__":
-    asyncio.run(write(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(write(PostgresWriter, store_of(load(ServiceSettings)), Path(sys.argv[1]), sys.argv[2]))
