@@ -70,6 +70,7 @@ class Shop:
             path = f"/api/v1/products?q={quote(words)}&limit={limit}&cursor={following}"
             _, page = await self.call("GET", path)
             found += [product["product_id"] for product in page["items"]]
+            assert len(found) == len(set(found)), "a page gave what another had given"
             if not (following := page["next"]):
                 return found
 

@@ -138,6 +138,8 @@ async def test_a_signed_url_allows_what_it_was_signed_for_and_only_in_time(
     assert await put(session, upload, "text/plain") == 403
     assert await put(session, download, "image/png") == 403
     assert await put(session, upload, "image/png") == 200
+    async with session.get(upload) as answer:
+        assert answer.status == 403
     async with session.get(download) as answer:
         assert (answer.content_type, await answer.read()) == ("image/png", await bucket.get("a/b"))
     around.clock.advance(timedelta(minutes=16))
@@ -173,7 +175,7 @@ def test_what_memory_would_not_heed_is_refused(
 def test_a_service_that_does_not_heed_the_flag_is_not_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["svc", "--in-memory"])
+    monkeypatch.setattr("sys.argv", ["svc", "--in-memory", "--describe"])
     with pytest.raises(SystemExit) as ended:
         main(ServiceSettings, lambda settings: Service("deaf", settings, store=Memory()))
     assert ended.value.code == 2
