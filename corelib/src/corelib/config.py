@@ -12,8 +12,8 @@ from corelib.errors import SettingsError
 
 S = TypeVar("S", bound="ServiceSettings")
 PREFIX = "SOUK_"
-OF_SERVERS = ("postgres_dsn", "kafka_bootstrap", "kafka_prefix", "aws_endpoint_url", "aws_prefix", "aws_streams")
-"""The settings that mean nothing to a service in memory."""
+OF_SERVERS = ("postgres_", "kafka_", "aws_")
+"""How the settings begin that mean nothing to a service in memory."""
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 lets the system choose."""
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")

@@ -17,6 +17,15 @@ from corelib.tuning import tune
 
 S = TypeVar("S", bound=ServiceSettings)
 
+_TRIAL = """to try it, alone:
+  {program} --in-memory &
+  curl http://127.0.0.1:{port}/in-memory/tokens --json '{{"roles": ["admin"]}}'
+      a token: send it as Authorization: Bearer
+  curl http://127.0.0.1:{port}/in-memory/events
+      what was published
+  http://127.0.0.1:{port}/docs
+      its API, and how to hand in the events of other services"""
+
 log = logs.get_logger(__name__)
 
 
@@ -71,7 +80,7 @@ def _settings(kind: type[S], options: argparse.Namespace) -> S:
 
 def _require_alone(settings: ServiceSettings, *, provision: bool) -> None:
     """Refuse what a service in memory would not heed: whoever set it does not want its data lost."""
-    unheeded = [f"{PREFIX}{name}".upper() for name in OF_SERVERS if name in settings.model_fields_set]
+    unheeded = [f"{PREFIX}{name}".upper() for name in sorted(settings.model_fields_set) if name.startswith(OF_SERVERS)]
     if provision or settings.provision:
         unheeded.append("provisioning")
     if settings.only:
@@ -99,10 +108,11 @@ def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
         f"[{'required' if field.is_required() else field.default}]"
         for name, field in kind.model_fields.items()
     )
+    program = f"python -m {kind.__module__.partition('.')[0]}"
     parser = argparse.ArgumentParser(
-        prog=f"python -m {kind.__module__.partition('.')[0]}",
+        prog=program,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"variables:\n{variables}",
+        epilog=f"variables:\n{variables}\n\n{_TRIAL.format(program=program, port=kind.model_fields['port'].default)}",
     )
     parser.add_argument("--print-config", action="store_true", help="print the settings, secrets masked, and exit")
     parser.add_argument("--describe", action="store_true", help="print what the service needs to exist, as JSON")
@@ -110,8 +120,7 @@ def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--in-memory",
         action="store_true",
-        help="run alone, without any server or variable; all is lost at exit. POST /in-memory/tokens gives tokens,"
-        " POST /in-memory/events/TYPE hands in an event, GET /in-memory/events shows what was published",
+        help="run alone, without any server or variable; all is lost at exit",
     )
     parser.add_argument("--only", metavar="PARTS", help=f"run only these parts: {','.join(PARTS)}")
     return parser

@@ -150,7 +150,7 @@ async def test_a_signed_url_allows_what_it_was_signed_for_and_only_in_time(
     ("variables", "flags", "says"),
     [
         ({"SOUK_POSTGRES_DSN": "postgresql://u@db/souk"}, [], "SOUK_POSTGRES_DSN"),
-        ({"SOUK_KAFKA_BOOTSTRAP": "kafka:9092", "SOUK_AWS_PREFIX": "x-"}, [], "SOUK_KAFKA_BOOTSTRAP, SOUK_AWS_PREFIX"),
+        ({"SOUK_KAFKA_BOOTSTRAP": "kafka:9092", "SOUK_AWS_PREFIX": "x-"}, [], "SOUK_AWS_PREFIX, SOUK_KAFKA_BOOTSTRAP"),
         ({"SOUK_PROVISION": "1"}, [], "provisioning"),
         ({}, ["--provision"], "provisioning"),
         ({}, ["--only", "relay"], "--only"),
