@@ -20,6 +20,7 @@ BENCHES = {
     "backlog": "bench.backlog",
     "http": "bench.http",
     "import": "bench.footprint",
+    "inbox": "bench.inbox",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""
 
