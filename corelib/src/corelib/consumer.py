@@ -20,7 +20,7 @@ from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_
 from corelib.parking import MALFORMED, failure_of
 from corelib.retry import pause_of, retried
 from corelib.store import Store
-from corelib.tracing import about, event_span
+from corelib.tracing import about, event_opener
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,6 +76,7 @@ class Consumer:
         for route in routes:
             self._routes[route.event.type].append(route)
         self._parked: set[tuple[str, str]] = set()
+        self._span = event_opener()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop; what is in hand is finished within the drain time or comes again."""
@@ -140,16 +141,17 @@ class Consumer:
         began = clock()
         begun = (arrival for job, arrival in zip(jobs, arrivals, strict=False) if subscription.begin(job.delivery))
         try:
-            done = await handle_together(self._store, begun, deadline=min(deadlines, default=_IDLE_SECONDS))
+            deadline = min(deadlines, default=_IDLE_SECONDS)
+            done = await handle_together(self._store, begun, deadline=deadline, span=self._span)
         except Exception as error:  # noqa: BLE001 -- each of them is tried by itself, where it is told apart
             log.info("events are handled one by one", key=arrivals[0].record.key, reason=repr(error))
             for job in jobs[: len(arrivals)]:
                 job.alone = True
             return 0
-        seconds = (clock() - began) / max(done, 1)
-        for job, arrival in zip(jobs[:done], arrivals, strict=False):
+        seconds = clock() - began
+        for place, (job, arrival) in enumerate(zip(jobs[:done], arrivals, strict=False)):
             for route in arrival.routes:
-                self._count(route, arrival.envelope, seconds, "done")
+                self._count(route, arrival.envelope, "done", seconds if place == 0 else None)
             await subscription.done(job.delivery)
         return done
 
@@ -211,17 +213,19 @@ class Consumer:
     async def _attempt(self, route: Route, envelope: Envelope, record: Record, attempt: int) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
-        with about(envelope), event_span(route.name, envelope):
+        with about(envelope), self._span(route.name, envelope):
             outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
-        self._count(route, envelope, clock() - began, outcome)
+        self._count(route, envelope, outcome, clock() - began)
 
-    def _count(self, route: Route, envelope: Envelope, seconds: float, outcome: Outcome) -> None:
+    def _count(self, route: Route, envelope: Envelope, outcome: Outcome, seconds: float | None) -> None:
+        """Count one event; the first one of a transaction stands for it with the time it took, and for its stage."""
         metrics = self._metrics[route.name]
-        metrics.seconds.observe(seconds)
         metrics.outcomes[outcome].inc()
         age = max(0.0, (self._clock.now() - envelope.time).total_seconds())
         metrics.age.observe(age)
-        metrics.handled.observe(age)
+        if seconds is not None:
+            metrics.seconds.observe(seconds)
+            metrics.handled.observe(age)
 
     def _again(self, route: Route, envelope: Envelope, job: _Job, error: Exception) -> float:
         seconds = pause_of(_WAITS, job.tries)

@@ -9,7 +9,7 @@ from corelib.errors import Duplicate
 from corelib.message import Envelope, Event, Record, parse
 from corelib.once import run_once
 from corelib.store import Store
-from corelib.tracing import about, event_span
+from corelib.tracing import EventOpener, about
 from corelib.transaction import Mark, Transaction
 
 Outcome = Literal["done", "duplicate"]
@@ -48,7 +48,7 @@ async def handle(store: Store, route: Route, envelope: Envelope, event: Event, *
     return "done"
 
 
-async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline: float) -> int:
+async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline: float, span: EventOpener) -> int:
     """Handle events of one key in their order in one transaction; return how many: those that began within 100 ms.
 
     Raises what any of them raises, and then none of them was handled; whoever called handles each by itself.
@@ -59,7 +59,7 @@ async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline
         for record, envelope, routes in arrivals:
             for route in routes:
                 tx.turn_to(Mark(route.name, str(envelope.id), envelope.time), envelope.traceparent)
-                with about(envelope), event_span(route.name, envelope):
+                with about(envelope), span(route.name, envelope):
                     await route.call(parse(record, route.event), tx)
             handled += 1
             if now() - began > _TOGETHER_SECONDS:

@@ -30,7 +30,7 @@ class Mailboxes(Generic[T]):
         work: Callable[[Sequence[T]], Awaitable[Turn]],
         *,
         concurrency: int = 64,
-        capacity: int = 4_000,
+        capacity: int = 8_000,
         together: int = 1,
     ) -> None:
         self._work = work

@@ -15,6 +15,7 @@ from corelib.message import Envelope
 
 EVENT: ContextVar[Envelope | None] = ContextVar("event", default=None)
 """The event in hand, if any."""
+EventOpener = Callable[[str, Envelope], contextlib.AbstractContextManager[Any]]
 Opener = Callable[[str, SpanKind, str | None], contextlib.AbstractContextManager[Any]]
 """Opens a span of a name and kind, below a remote parent if there is one."""
 
@@ -68,9 +69,13 @@ class about:  # noqa: N801 -- used as a function is; a generator would take thri
         EVENT.reset(self._token)
 
 
-def event_span(handler: str, envelope: Envelope) -> contextlib.AbstractContextManager[Any]:
-    """Open the span in which a handler works on an event, to be used within `about`."""
-    return _recorded(handler, envelope) if _is_watched() else _Passed(handler, SpanKind.CONSUMER, envelope.traceparent)
+def event_opener() -> EventOpener:
+    """Return how to open the span in which a handler works on an event, within `about`; asked for once, as `opener`."""
+    return _recorded if _is_watched() else _passed
+
+
+def _passed(handler: str, envelope: Envelope) -> "_Passed":
+    return _Passed(handler, SpanKind.CONSUMER, envelope.traceparent)
 
 
 @contextlib.contextmanager

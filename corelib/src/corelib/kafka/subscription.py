@@ -21,9 +21,10 @@ _REVOKE_SECONDS = 10.0
 _POLL_MILLISECONDS = 200
 # With a partition left out of a poll, the poll must end soon for it to be let in again.
 _SHORT_POLL_MILLISECONDS = 5
-_POLL_RECORDS = 500
+# What waits of a key is handled together, so that a poll takes much of what there is.
+_POLL_RECORDS = 1_000
 # One key that is slow must not fill every mailbox: beyond this its partition waits, and others flow.
-_MOST_IN_HAND = 1_000
+_MOST_IN_HAND = 1_500
 # aiokafka's own watch over stuck consumers is off: ours stop taking while a store is down, and handlers have deadlines.
 _NEVER_MILLISECONDS = 7 * 24 * 3_600 * 1_000
 
