@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from iac import evidence, local_cloud, package, page, policies, tables
+from iac import evidence, local_cloud, names, package, page, policies, tables
 from iac.errors import IacError
 from iac.places import ENVIRONMENTS
 from iac.policies import Verdict
@@ -41,6 +41,25 @@ def write_page() -> None:
     ):
         plans = dict(zip(ENVIRONMENTS, _plans(stack, *ENVIRONMENTS), strict=True))
         file.write_text(renew(file.read_text(), plans))
+
+
+@app.command("names")
+def write_names(
+    environment: Annotated[str, typer.Argument(help="dev, staging or prod; without one all are planned")] = "",
+    outputs: Annotated[
+        typer.FileText | None, typer.Option(help="What `terraform output -json` says of it once applied; - is stdin")
+    ] = None,
+) -> None:
+    """Write what gitops/ is told of AWS: settings by environment, and service accounts.
+
+    Example: `terraform output -json | python -m iac names dev --outputs -`
+    """
+    if outputs is not None:
+        names.write(environment, names.applied(outputs.read()))
+        return
+    of = (environment,) if environment else ENVIRONMENTS
+    for place, plan in zip(of, _plans("aws", *of), strict=True):
+        names.write(place, names.of_plan(plan))
 
 
 @app.command()
