@@ -22,6 +22,7 @@ from corelib.history import Selection
 from corelib.kafka.broker import Kafka
 from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker
+from corelib.memory.queues import MemoryQueues
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event, Record, Transport
 from corelib.parking import resume
@@ -127,7 +128,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     await store.close()
 
 
-@pytest_asyncio.fixture(params=["kafka", "sqs", "memory"])
+@pytest_asyncio.fixture(params=["kafka", "sqs", "memory", "memory-queue"])
 async def stand(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Stand]:
     name = f"t{uuid4().hex[:10]}-"
     broker: Broker
@@ -136,8 +137,8 @@ async def stand(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[S
     elif request.param == "sqs":
         broker = Sqs(Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=name))
     else:
-        broker = MemoryBroker()
-    channel = QUEUE if request.param == "sqs" else TOPIC
+        broker = MemoryBroker() if request.param == "memory" else MemoryQueues()
+    channel = QUEUE if broker.name == Transport.SQS else TOPIC
     await broker.provision([channel])
     await broker.open()
     yield Stand(store, broker, channel)

@@ -23,7 +23,8 @@ from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.objects import MemoryObjects, SignedUrls
-from corelib.message import Command, Envelope, Event, Transport
+from corelib.memory.queues import MemoryQueues
+from corelib.message import Command, Envelope, Event
 
 _LIFETIME = timedelta(hours=8)
 _SHOWN = 100
@@ -37,7 +38,7 @@ class Alone:
 
     def __init__(self, settings: ServiceSettings, clock: Clock, *, signer: TokenSigner | None = None) -> None:
         self.kafka = MemoryBroker()
-        self.sqs = MemoryBroker(transport=Transport.SQS)
+        self.sqs = MemoryQueues()
         if signer is None and "jwks_url" not in settings.model_fields_set:
             signer = TokenSigner(new_key())
         self.keys = FixedKeys(signer.jwks()) if signer else PublishedKeys(settings.jwks_url)
@@ -110,7 +111,9 @@ class Told(BaseModel):
 class OthersApi(Api):
     """Be the services around this one."""
 
-    def __init__(self, events: dict[str, type[Event]], brokers: Sequence[MemoryBroker], clock: Clock) -> None:
+    def __init__(
+        self, events: dict[str, type[Event]], brokers: Sequence[MemoryBroker | MemoryQueues], clock: Clock
+    ) -> None:
         self._events = events
         self._brokers = {broker.name: broker for broker in brokers}
         self._clock = clock
@@ -130,17 +133,16 @@ class OthersApi(Api):
 
     @get("/in-memory/events")
     async def heard(self) -> EventPage:
-        """Show the last events on every channel, this service's own among them."""
+        """Show the last events on every topic, this service's own among them, and what lies in its queues."""
         past = [
             EventView(
-                channel=channel,
+                channel=one.record.channel,
                 type=one.record.header("ce_type"),
                 key=one.record.key,
                 sent_at=one.time.astimezone(UTC),
                 data=orjson.loads(one.record.payload),
             )
             for broker in self._brokers.values()
-            for (channel, _), partition in broker.cluster.partitions.items()
-            for one in partition.past(max(0, len(partition.log) - _SHOWN), len(partition.log))
+            for one in broker.past()
         ]
         return EventPage(items=sorted(past, key=lambda event: event.sent_at, reverse=True)[:_SHOWN])

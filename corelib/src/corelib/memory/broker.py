@@ -1,11 +1,11 @@
 """A broker in memory: for a service that starts alone, for tests in milliseconds, for the simulation."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from corelib.broker import Outgoing, Refused, Subscription
 from corelib.errors import LeaseLost, Unavailable
 from corelib.headers import unpack
-from corelib.history import History
+from corelib.history import History, Past
 from corelib.memory.cluster import Cluster
 from corelib.memory.history import MemoryTopics
 from corelib.memory.link import Direct, Link
@@ -16,20 +16,20 @@ from corelib.message import Channel, Record, Transport
 class MemoryBroker:
     """Implements `Broker` and `LogBroker`; several may share a `cluster`, as the processes around a Kafka do.
 
-    It stands in for the broker of one `transport`.
+    It stands in for Kafka; `corelib.memory.queues` does for SQS.
     """
+
+    name = Transport.KAFKA.value
 
     def __init__(
         self,
         cluster: Cluster | None = None,
         *,
-        transport: Transport = Transport.KAFKA,
         link: Link | None = None,
         exactly_once: bool = True,
         client: str = "client",
     ) -> None:
         self.cluster = cluster or Cluster()
-        self.name = transport.value
         self._link = link or Direct()
         self._exactly_once = exactly_once
         self._client = client
@@ -55,22 +55,7 @@ class MemoryBroker:
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
         """Send all, per channel and key in order; a key stops at its first failure. Raises `Unavailable`."""
-        sent: list[bool | Refused] = [False] * len(records)
-        failure: Unavailable | None = None
-        failed: set[tuple[str, str]] = set()
-        for number, record in enumerate(records):
-            stream = (record.channel, record.key)
-            if stream in failed:
-                continue
-            try:
-                sent[number] = await self._send_one(record)
-            except Unavailable as error:
-                failure = error
-            if not sent[number]:
-                failed.add(stream)
-        if failure is not None and not any(sent):
-            raise failure
-        return sent
+        return await send_in_order(records, self._send_one)
 
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
         """Return a consumer group's subscription, not yet open."""
@@ -85,12 +70,39 @@ class MemoryBroker:
         """Return what these channels still hold."""
         return MemoryTopics(self.cluster, self._link, channels)
 
+    def past(self) -> list[Past]:
+        """Return what the topics hold."""
+        partitions = self.cluster.partitions.values()
+        return [past for partition in partitions for past in partition.past(0, len(partition.log))]
+
     async def _send_one(self, record: Record) -> bool | Refused:
         limit = self.cluster.max_record_bytes
         if len(record.payload) > limit:
             return Refused(f"it has {len(record.payload)} bytes; the limit is {limit}")
         await self._link.call("send", lambda: self.cluster.append([record]))
         return True
+
+
+async def send_in_order(
+    records: Sequence[Record], send_one: Callable[[Record], Awaitable[bool | Refused]]
+) -> Sequence[bool | Refused]:
+    """Send all; what is behind a failed one of its channel and key is not. Raises `Unavailable` if nothing was sent."""
+    sent: list[bool | Refused] = [False] * len(records)
+    failure: Unavailable | None = None
+    failed: set[tuple[str, str]] = set()
+    for number, record in enumerate(records):
+        stream = (record.channel, record.key)
+        if stream in failed:
+            continue
+        try:
+            sent[number] = await send_one(record)
+        except Unavailable as error:
+            failure = error
+        if not sent[number]:
+            failed.add(stream)
+    if failure is not None and not any(sent):
+        raise failure
+    return sent
 
 
 class MemoryLogSink:
