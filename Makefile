@@ -79,7 +79,7 @@ bench: $(VENV)/.ready ## Load the running gateway with k6 (QUICK=1 for 30 s) and
 bench-gate: $(VENV)/.ready ## Fail where a fresh QUICK run's ratios fell behind the recorded ones (NAME=commit for one, TOLERANCE=0.25)
 	@$(BIN)/python -m bench.gate $(NAME)
 
-bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay, commit, latency, consume, backlog, dynamo, http, import, inbox (QUICK=1: smaller)
+bench-%: $(VENV)/.ready ## Run one bench beside its peers: relay, commit, latency, consume, backlog, dynamo, http, import, inbox, timers (QUICK=1: smaller)
 	@$(BIN)/python -m bench $*
 
 schemas: $(VENV)/.ready ## Write the golden JSON Schemas of all events anew

@@ -21,6 +21,7 @@ BENCHES = {
     "http": "bench.http",
     "import": "bench.footprint",
     "inbox": "bench.inbox",
+    "timers": "bench.timers",
 }
 """Each module has `async def run(bench: Bench) -> Figure`."""
 

@@ -4,12 +4,10 @@ An order and its three lines are committed on 32 connections, without an event, 
 as most would write it (a statement of its own) or could write it without a table (`pg_logical_emit_message`).
 """
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 
-from bench.frame import Aim, Bench, Contender, Figure, fdatasync_rate, postgres
+from bench.frame import Aim, Bench, Contender, Figure, fdatasync_rate, postgres, throughput
 from bench.shop import Sold, sold
 from corelib.clock import SystemClock
 from corelib.postgres.store import Postgres
@@ -88,19 +86,7 @@ async def run(bench: Bench) -> Figure:
 
 
 def _contender(store: Postgres, publish: Publish, numbers: "count[int]", seconds: float) -> Contender:
-    async def contend() -> float:
-        began, done = time.perf_counter(), 0
-
-        async def worker() -> None:
-            nonlocal done
-            while time.perf_counter() - began < seconds:
-                await _order(store, next(numbers), publish)
-                done += 1
-
-        await asyncio.gather(*(worker() for _ in range(_CONNECTIONS)))
-        return done / (time.perf_counter() - began)
-
-    return contend
+    return throughput(lambda: _order(store, next(numbers), publish), seconds=seconds, at_once=_CONNECTIONS)
 
 
 async def _order(store: Postgres, number: int, publish: Publish) -> None:

@@ -4,6 +4,7 @@ A bench is a module of this package with `async def run(bench: Bench) -> Figure`
 that run benches are shared and noisy, so contenders take turns and a ratio is the median of the ratios of each round.
 """
 
+import asyncio
 import json
 import os
 import platform
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,6 +30,23 @@ _PROBE_SECONDS = 1.0
 Contender = Callable[[], Awaitable[float]]
 Samples = Mapping[str, Sequence[float]]
 """Values by name, one a round."""
+
+
+def throughput(work: Callable[[], Awaitable[None]], *, seconds: float, at_once: int) -> Contender:
+    """Return a contender that does a piece of work again and again, `at_once` at a time, and counts it per second."""
+
+    async def contend() -> float:
+        began, done = time.perf_counter(), count()
+
+        async def worker() -> None:
+            while time.perf_counter() - began < seconds:
+                await work()
+                next(done)
+
+        await asyncio.gather(*(worker() for _ in range(at_once)))
+        return next(done) / (time.perf_counter() - began)
+
+    return contend
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Transactions that do nothing but write an event's mark, and deliveries of events
 marks and beside many, which lie evenly in the days that the inbox remembers. At last a day of the many is dropped.
 """
 
-import asyncio
 import os
 import random
 import time
@@ -12,12 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
 
 import asyncpg
 import psutil
 
-from bench.frame import Aim, Bench, Contender, Figure, postgres
+from bench.frame import Aim, Bench, Contender, Figure, postgres, throughput
 from corelib import logs
 from corelib.clock import SystemClock
 from corelib.errors import Duplicate
@@ -138,18 +136,7 @@ def _require_room(bench: Bench, marks: int) -> None:
 
 
 def _contender(store: Postgres, mark: Callable[[], Mark], seconds: float, *, repeated: bool) -> Contender:
-    async def contend() -> float:
-        began, done = time.perf_counter(), count()
-
-        async def worker() -> None:
-            while time.perf_counter() - began < seconds:
-                await _deliver(store, mark(), repeated=repeated)
-                next(done)
-
-        await asyncio.gather(*(worker() for _ in range(_CONNECTIONS)))
-        return next(done) / (time.perf_counter() - began)
-
-    return contend
+    return throughput(lambda: _deliver(store, mark(), repeated=repeated), seconds=seconds, at_once=_CONNECTIONS)
 
 
 async def _deliver(store: Postgres, mark: Mark, *, repeated: bool) -> None:
