@@ -16,7 +16,17 @@ def aws(settings: StackSettings) -> Part:
     """Describe the emulator. It saves its state when it is stopped, not when it is killed."""
     data = settings.home.resolve() / "data" / "aws"
     python = environments.environment(ENVIRONMENT, settings.cache) / "bin" / "python"
-    server = ("-c", _UVICORN, "ministack.app:app", "--loop", "uvloop", "--http", "httptools", "--no-access-log")
+    server = (
+        "-c",
+        _UVICORN,
+        "ministack.app:app",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--no-access-log",
+        "--no-proxy-headers",
+    )
     return Part(
         name="aws",
         command=(str(python), *server, "--host", HOST, "--port", str(settings.aws_port)),
