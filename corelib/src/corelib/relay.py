@@ -128,7 +128,8 @@ class Relay:
             log.warning("records refused by the broker, sending them again", relay=self._relay, count=len(pending))
             await self._rest(stop, pause)
             pause = min(pause * 2, _STANDBY_SECONDS)
-            await self._hold()
+            if not await self._hold():
+                return  # another relay sends them now
 
     async def _acknowledge(self, done: Sequence[Pending]) -> None:
         if done:

@@ -15,6 +15,7 @@ from corelib.headers import SMALL, varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = struct.Struct(">hiqqqhii")  # what the checksum covers of the header
+LARGEST_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
 _MAGIC = 2
 _TRANSACTIONAL = 0x10
 _UNCHECKED = struct.Struct(">qiibI")  # what stands before that
@@ -77,3 +78,25 @@ def encode(rows: Sequence[Outgoing], limit: int, *, transactional: bool) -> list
     if count:
         batches.append(EncodedBatch(pieces, count, transactional=transactional))
     return batches
+
+
+class BatchSizes:
+    """How large a batch each channel's topic takes: `max.message.bytes` counts batches, and is learnt by refusals."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, int] = {}
+
+    def of(self, channel: str) -> int:
+        """Return the most bytes to put into a batch."""
+        return self._bytes.get(channel, LARGEST_BYTES)
+
+    def refused(self, channel: str) -> None:
+        """Put half as much into batches from now on."""
+        self._bytes[channel] = self.of(channel) // 2
+
+
+def too_large(topic: str, records: int) -> str:
+    """Say what a topic refused, and what to do if it was not merely a batch that can be smaller."""
+    if records > 1:
+        return f"topic {topic} takes no batch of {records} records so large (max.message.bytes): smaller ones follow"
+    return f"topic {topic} takes no record so large: raise its max.message.bytes, `corelib doctor` says how far"

@@ -2,25 +2,28 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
 from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka.admin import new_topic
+from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, too_large
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
 from corelib.kafka.subscription import KafkaSubscription
 from corelib.message import Channel, Record
+from corelib.transaction import size_of
 
-_BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
+_OVERHEAD_BYTES = 128  # of a batch and its first record, beside what is in them
 _DEADLINE_SECONDS = 15.0
 _TOPIC_EXISTS = 36
 
@@ -43,6 +46,7 @@ class Kafka:
         self._prefix = prefix
         self._session_seconds = session_seconds
         self._producer: AIOKafkaProducer | None = None
+        self._sizes = BatchSizes()
 
     async def open(self) -> None:
         """Connect the producer. Raises `Unavailable`."""
@@ -50,8 +54,8 @@ class Kafka:
             bootstrap_servers=self.bootstrap,
             enable_idempotence=True,
             acks="all",
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=2 * _BATCH_BYTES,
+            max_batch_size=LARGEST_BYTES,
+            max_request_size=2 * LARGEST_BYTES,
             linger_ms=0,
             request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
             retry_backoff_ms=50,
@@ -138,9 +142,16 @@ class Kafka:
               for (topic, partition), indexes in by_partition.items())
         )  # fmt: skip
         failures = [outcome for outcome in outcomes if outcome is not None]
-        if failures and not any(sent):
+        if any(isinstance(failure, MessageSizeTooLargeError) for failure in failures):
+            await self._renew()
+        if failures and not any(ok or isinstance(ok, Refused) for ok in sent):
             raise Unavailable(self.name, repr(failures[0])) from failures[0]
         return sent
+
+    async def _renew(self) -> None:
+        """Take another producer: this one has numbered a batch that was refused, and could send nothing behind it."""
+        await self.close()
+        await self.open()
 
     def group(self, name: str) -> str:
         """Return the physical name of a consumer group."""
@@ -162,33 +173,47 @@ class Kafka:
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool | Refused]
     ) -> Exception | None:
         producer = self._connected()
-        start = 0
+        start, taken, channel = 0, 0, ""
         try:
             while start < len(indexes):
-                batch = producer.create_batch()
-                taken = 0
-                for index in islice(indexes, start, None):
-                    record = records[index]
-                    headers = [(name, value.encode()) for name, value in record.headers]
-                    if (
-                        batch.append(key=record.key.encode(), value=record.payload, timestamp=None, headers=headers)
-                        is None
-                    ):
-                        break
-                    taken += 1
-                batch.close()
+                channel = records[indexes[start]].channel
+                batch, taken = self._batch(producer, channel, (records[i] for i in islice(indexes, start, None)))
                 if not taken:
-                    sent[indexes[start]] = Refused(f"the record exceeds {_BATCH_BYTES} bytes")
+                    sent[indexes[start]] = Refused(f"the record exceeds {LARGEST_BYTES} bytes")
                     return None
                 future = await producer.send_batch(batch, topic, partition=partition)
                 await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
                 for index in islice(indexes, start, start + taken):
                     sent[index] = True
                 start += taken
+        except MessageSizeTooLargeError as error:
+            reason = too_large(topic, taken)
+            log.warning("kafka refused a batch", topic=topic, partition=partition, reason=reason)
+            if taken > 1:
+                self._sizes.refused(channel)
+            else:
+                sent[indexes[start]] = Refused(reason)
+            failure: Exception = error
         except (KafkaError, TimeoutError) as error:
             log.warning("kafka refused a batch", topic=topic, partition=partition, reason=repr(error))
-            return error
-        return None
+            failure = error
+        else:
+            return None
+        return failure
+
+    def _batch(self, producer: AIOKafkaProducer, channel: str, records: Iterable[Record]) -> tuple[BatchBuilder, int]:
+        """Return a batch of the first records, as many as its topic takes, and how many those are."""
+        limit = self._sizes.of(channel)
+        batch = producer.create_batch()
+        for record in records:
+            headers = [(name, value.encode()) for name, value in record.headers]
+            full = batch.record_count() and batch.size() + size_of(record) + _OVERHEAD_BYTES > limit
+            if full or (
+                batch.append(key=record.key.encode(), value=record.payload, timestamp=None, headers=headers) is None
+            ):
+                break
+        batch.close()
+        return batch, batch.record_count()
 
     def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -14,17 +14,16 @@ from collections.abc import Sequence
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, ProducerFenced, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, TopicAlreadyExistsError
 from aiokafka.producer import sender
 
 from corelib.broker import Outgoing
 from corelib.errors import LeaseLost, Unavailable
 from corelib.headers import SMALL
 from corelib.kafka.admin import new_topic
-from corelib.kafka.batches import encode
+from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, encode, too_large
 
 RECEIPTS = "outbox-receipts"
-_BATCH_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
 _DEADLINE_SECONDS = 30.0
 _METADATA_SECONDS = 10.0
 _NO_HEADERS = SMALL[0]
@@ -45,6 +44,7 @@ class KafkaLog:
         self._exactly_once = exactly_once
         self._producer: AIOKafkaProducer | None = None
         self._partitions: dict[str, int] = {}
+        self._sizes = BatchSizes()
 
     @property
     def keeps_receipts(self) -> bool:
@@ -62,8 +62,8 @@ class KafkaLog:
             transactional_id=self._name if self._exactly_once else None,
             enable_idempotence=True,
             acks="all",
-            max_batch_size=_BATCH_BYTES,
-            max_request_size=8 * _BATCH_BYTES,
+            max_batch_size=LARGEST_BYTES,
+            max_request_size=8 * LARGEST_BYTES,
             linger_ms=0,
             request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
             retry_backoff_ms=50,
@@ -130,14 +130,18 @@ class KafkaLog:
         self, producer: AIOKafkaProducer, channel: str, partition: int, rows: Sequence[Outgoing]
     ) -> None:
         topic = f"{self._prefix}{channel}"
-        for batch in encode(rows, _BATCH_BYTES, transactional=self._exactly_once):
+        for batch in encode(rows, self._sizes.of(channel), transactional=self._exactly_once):
             # The next batch of a partition only after the last one's acknowledgement: order survives any failure.
-            await (await producer.send_batch(batch, topic, partition=partition))
+            try:
+                await (await producer.send_batch(batch, topic, partition=partition))
+            except MessageSizeTooLargeError as error:
+                self._sizes.refused(channel)
+                raise Unavailable("kafka", too_large(topic, batch.record_count())) from error
 
     async def _send_receipt(self, producer: AIOKafkaProducer, receipt: bytes) -> None:
         topic = f"{self._prefix}{RECEIPTS}"
         partition = await self._receipts_partition(producer)
-        (batch,) = encode([Outgoing("", self._name, 0, _NO_HEADERS, receipt)], _BATCH_BYTES, transactional=True)
+        (batch,) = encode([Outgoing("", self._name, 0, _NO_HEADERS, receipt)], LARGEST_BYTES, transactional=True)
         await (await producer.send_batch(batch, topic, partition=partition))
 
     async def _receipts_partition(self, producer: AIOKafkaProducer) -> int:

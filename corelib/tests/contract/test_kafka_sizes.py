@@ -1,0 +1,108 @@
+"""A topic whose `max.message.bytes`, which counts batches, is below what relays would send at once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
+
+from corelib.broker import Refused
+from corelib.clock import SystemClock
+from corelib.errors import Unavailable
+from corelib.kafka.admin import new_topic
+from corelib.kafka.broker import Kafka
+from corelib.log_relay import LogRelay
+from corelib.message import Channel, Event, Record
+from corelib.postgres.store import Postgres
+from corelib.testing.running import parts_running
+from corelib.transaction import Origin
+
+NARROW, WIDE = Channel(f"narrow-{uuid4().hex[:8]}", partitions=1), Channel(f"wide-{uuid4().hex[:8]}", partitions=1)
+_NARROW_BYTES = 150_000
+_BODY = 40_000
+
+
+class Noted(Event, type="test.sized.v1", channels=(NARROW,), key="name"):
+    name: str
+    number: int
+    text: str
+
+
+@pytest_asyncio.fixture
+async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
+    kafka = Kafka(kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}-")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    await admin.create_topics([new_topic(kafka.topic(NARROW.name), 1, **{"max.message.bytes": str(_NARROW_BYTES)})])
+    await admin.close()
+    await kafka.provision([WIDE])
+    await kafka.open()
+    yield kafka
+    await kafka.close()
+
+
+def record(number: int, size: int = _BODY, channel: Channel = NARROW) -> Record:
+    headers = (("ce_id", f"{channel.name}/{number}"), ("ce_type", "test.sized.v1"), ("ce_time", "2026-01-01T00:00:00Z"))
+    return Record(channel=channel.name, key=f"k{number}", headers=headers, payload=bytes(size))
+
+
+async def taken(kafka: Kafka, channel: Channel, count: int) -> list[str]:
+    subscription = kafka.subscribe(f"g{uuid4().hex[:8]}", [channel])
+    await subscription.open()
+    try:
+        async with asyncio.timeout(30):
+            keys: list[str] = []
+            async for delivery in subscription.deliveries():
+                keys.append(delivery.record.key)
+                if len(keys) == count:
+                    break
+            return keys
+    finally:
+        await subscription.close()
+
+
+async def sent_in_the_end(kafka: Kafka, records: list[Record]) -> list[Refused]:
+    """Send as a relay does: what failed again, until nothing is left but what will never be taken."""
+    refused: list[Refused] = []
+    async with asyncio.timeout(30):
+        while records:
+            try:
+                outcomes = await kafka.send(records)
+            except Unavailable:
+                continue
+            refused += [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+            records = [it for it, ok in zip(records, outcomes, strict=True) if not ok and not isinstance(ok, Refused)]
+    return refused
+
+
+async def test_batches_become_as_small_as_the_topic_wants_them(kafka: Kafka) -> None:
+    assert await sent_in_the_end(kafka, [record(number) for number in range(30)]) == []
+    assert await taken(kafka, NARROW, 30) == [f"k{number}" for number in range(30)]
+
+
+async def test_a_record_that_the_topic_never_takes_is_refused_and_others_go_on(kafka: Kafka) -> None:
+    large = record(1, _NARROW_BYTES + 10_000)
+    (refused,) = await sent_in_the_end(kafka, [record(0), large, record(2), record(0, channel=WIDE)])
+    assert f"{kafka.topic(NARROW.name)} takes no record so large" in refused.reason
+    assert await taken(kafka, NARROW, 2) == ["k0", "k2"]
+    assert await taken(kafka, WIDE, 1) == ["k0"]
+
+
+@pytest.mark.parametrize("exactly_once", [True, False], ids=["exactly once", "plain"])
+async def test_the_relay_between_logs_learns_it_too(
+    kafka: Kafka, kafka_bootstrap: str, postgres_dsn: str, *, exactly_once: bool
+) -> None:
+    store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}")
+    await store.provision()
+    await store.open(Origin("test", SystemClock(), frozenset({Noted})))
+    try:
+        async with store.transaction() as tx:
+            for number in range(30):
+                tx.publish(Noted(name="k", number=number, text="x" * _BODY))
+        sink = Kafka(kafka_bootstrap, prefix=kafka.topic(""), exactly_once=exactly_once).log("outbox")
+        async with parts_running(LogRelay(store.log("kafka", frozenset({NARROW.name})), sink, store.committed())):
+            assert await taken(kafka, NARROW, 30) == ["k"] * 30
+    finally:
+        await store.close()
