@@ -1,0 +1,74 @@
+"""A relay whose lease ends under it, in virtual time."""
+
+import asyncio
+from collections.abc import Sequence
+
+from corelib.broker import Refused
+from corelib.memory.broker import MemoryBroker
+from corelib.memory.database import Database
+from corelib.memory.link import Direct
+from corelib.memory.parking import MemoryParking
+from corelib.message import Record
+from corelib.relay import Relay
+from corelib.store import Pending
+from corelib.testing.virtual_loop import VirtualLoop
+from corelib.wake import EventWake
+
+_HOLDER = "this-relay"
+# The store lets nobody else in before a lease has run out; a relay renews it well before.
+_LEASE_SECONDS = 5.0
+
+
+class Outbox:
+    """An `OutboxReader` with one record, whose lease somebody else can be given."""
+
+    def __init__(self) -> None:
+        self.given_away_at: float | None = None
+
+    async def acquire(self, holder: str) -> bool:
+        return holder == _HOLDER and self.given_away_at is None
+
+    async def read(self, limit: int) -> Sequence[Pending]:
+        return [Pending(1, Record("notes", "n-1", (), b"{}"))][:limit]
+
+    async def acknowledge(self, records: Sequence[Pending]) -> None:
+        raise AssertionError(f"nothing was taken, and yet {records} are acknowledged")
+
+    async def lag_seconds(self) -> float:
+        return 0.0
+
+    async def release(self) -> None:
+        return
+
+
+class Refusing(MemoryBroker):
+    """Takes nothing for now, and gives the lease away at the first record."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        super().__init__()
+        self.sent_at: list[float] = []
+        self._outbox = outbox
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        now = asyncio.get_running_loop().time()
+        if self._outbox.given_away_at is None:
+            self._outbox.given_away_at = now
+        self.sent_at.append(now)
+        return [False] * len(records)
+
+
+def test_relay_that_lost_its_lease_sends_nothing_more_of_what_the_broker_refuses() -> None:
+    outbox = Outbox()
+    broker = Refusing(outbox)
+    relay = Relay("notes", outbox, broker, EventWake(), MemoryParking(Database(), Direct()), holder=_HOLDER)
+
+    async def for_a_minute() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(60, stop.set)
+        await relay.run(stop)
+
+    VirtualLoop(seed=1).run(for_a_minute())
+
+    assert outbox.given_away_at is not None
+    late = [at for at in broker.sent_at if at > outbox.given_away_at + _LEASE_SECONDS]
+    assert late == []
