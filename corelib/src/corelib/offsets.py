@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 class Offsets:
     """One assignment of a partition, from its first record to its revocation.
 
-    `next` is where to go on once all of `unfinished` is done; `committed` is what the broker knows; `begun` is at work.
+    `next` is where to go on once all of `unfinished` is done; `committed` is what the broker knows; `begun` is at work;
+    with `most` unfinished, no more are fetched.
     """
 
     next: int = 0
+    most: int = 1
     committed: int = -1
     unfinished: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)

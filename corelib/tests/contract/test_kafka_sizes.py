@@ -1,4 +1,4 @@
-"""A topic whose `max.message.bytes`, which counts batches, is below what relays would send at once."""
+"""Large records: what a topic takes of them at once, and how many of them a consumer holds."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -106,3 +106,27 @@ async def test_the_relay_between_logs_learns_it_too(
             assert await taken(kafka, NARROW, 30) == ["k"] * 30
     finally:
         await store.close()
+
+
+async def test_a_consumer_holds_a_bounded_number_of_bytes(kafka: Kafka) -> None:
+    count, size = 240, 200_000
+    assert await sent_in_the_end(kafka, [record(number, size, WIDE) for number in range(count)]) == []
+    subscription = kafka.subscribe(f"g{uuid4().hex[:8]}", [WIDE])
+    await subscription.open()
+    deliveries = subscription.deliveries()
+    try:
+        held = [await asyncio.wait_for(anext(deliveries), 30)]
+        following = asyncio.ensure_future(anext(deliveries))
+        while (await asyncio.wait({following}, timeout=2.0))[0]:  # none more comes while these are not finished
+            held.append(following.result())
+            following = asyncio.ensure_future(anext(deliveries))
+        assert len(held) * size < 20 * 1024 * 1024
+        while len(held) < count:
+            for delivery in held:
+                await subscription.done(delivery)
+            held.append(await asyncio.wait_for(following, 30))
+            if len(held) < count:
+                following = asyncio.ensure_future(anext(deliveries))
+        assert [delivery.record.key for delivery in held] == [f"k{number}" for number in range(count)]
+    finally:
+        await subscription.close()

@@ -25,6 +25,8 @@ _SHORT_POLL_MILLISECONDS = 5
 _POLL_RECORDS = 1_000
 # One key that is slow must not fill every mailbox: beyond this its partition waits, and others flow.
 _MOST_IN_HAND = 1_500
+_MOST_BYTES_IN_HAND = 16 * 1024 * 1024
+_SAMPLED = 16  # of so many records of a poll one tells how large they are
 # aiokafka's own watch over stuck consumers is off: ours stop taking while a store is down, and handlers have deadlines.
 _NEVER_MILLISECONDS = 7 * 24 * 3_600 * 1_000
 
@@ -152,7 +154,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def _fetch(self) -> list[tuple[Offsets, list[ConsumerRecord]]]:
         """Take what has come of all partitions that are not full; it counts as unfinished from now on."""
-        full = {partition for partition, book in self._books.items() if len(book.unfinished) >= _MOST_IN_HAND}
+        full = {partition for partition, book in self._books.items() if len(book.unfinished) >= book.most}
         wanted = self._consumer.assignment() - full
         if full and not wanted:
             await asyncio.sleep(_SHORT_POLL_MILLISECONDS / 1_000)
@@ -172,6 +174,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     def _booked(self, partition: TopicPartition, messages: list[ConsumerRecord]) -> Offsets:
         book = self._books.setdefault(partition, Offsets())
         book.take([message.offset for message in messages])
+        sample = [len(message.value or b"") for message in messages[::_SAMPLED]]
+        book.most = most_in_hand(sum(sample) / len(sample))
         return book
 
     async def _reached(self, partition: TopicPartition) -> int:
@@ -206,6 +210,11 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         for partition, offset in new.items():
             if partition in self._books:
                 self._books[partition].committed = offset
+
+
+def most_in_hand(mean_bytes: float) -> int:
+    """Return how many records of a size one partition may have unfinished, so that memory is bounded whatever comes."""
+    return max(1, min(_MOST_IN_HAND, int(_MOST_BYTES_IN_HAND / max(mean_bytes, 1.0))))
 
 
 def record_of(message: ConsumerRecord, channel: str) -> Record:
