@@ -1,8 +1,7 @@
 """What the metrics say of events on their way, and of a relay that does not get on."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from uuid import uuid4
 
 import pytest
@@ -18,7 +17,7 @@ from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.relay import Relay
 from corelib.service import Service
-from corelib.testing.running import free_port, running
+from corelib.testing.running import free_port, running, until
 
 CHANNEL = Channel("stages", partitions=1)
 STAGES = ("committed", "read", "acknowledged", "handled")
@@ -40,13 +39,6 @@ def value(metric: str, **labels: str) -> float:
 
 def counts() -> dict[str, float]:
     return {stage: value("event_stage_seconds_count", stage=stage) for stage in STAGES}
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 @pytest_asyncio.fixture

@@ -1,8 +1,6 @@
 """A service whose database or broker is amiss: it says what, loses nothing, is not ready but alive, and goes on."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +17,7 @@ from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.testing.running import free_port, running
+from corelib.testing.running import free_port, running, until
 
 NOTES = Channel("notes", partitions=1)
 
@@ -66,13 +64,6 @@ async def health(url: str) -> tuple[int, dict[str, Any]]:
             assert alive.status == 200
         async with session.get(f"{url}/readyz") as ready:
             return ready.status, await ready.json()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.05)
 
 
 async def until_ready(url: str) -> None:

@@ -21,7 +21,7 @@ from corelib.errors import LeaseLost
 from corelib.message import Channel, Event, Record
 from corelib.part import Part
 from corelib.store import Pending
-from corelib.testing.running import free_port
+from corelib.testing.running import free_port, until
 from corelib.transaction import Origin
 
 ORDERS = Channel("orders")
@@ -53,13 +53,6 @@ async def open_store(aws_endpoint: str) -> AsyncIterator[Open]:
     yield replica
     for store in opened:
         await store.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 async def place(store: Dynamo, *keys: str, number: int = 0) -> None:

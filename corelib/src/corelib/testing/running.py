@@ -50,8 +50,12 @@ async def parts_running(*parts: Part) -> AsyncIterator[None]:
             await asyncio.gather(*tasks)
 
 
-async def until(condition: Callable[[], Awaitable[object]], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Awaitable[object] | bool], *, seconds: float = 60.0) -> None:
     """Return once the condition gives something true. Raises `TimeoutError` when it does not in time."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 -- what is waited for lies in stores, which have no events
+        while not await _found(condition()):  # noqa: ASYNC110 -- stores, where what is waited for lies, have no events
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _found(answer: Awaitable[object] | bool) -> object:  # noqa: FBT001 -- what a condition answered, not an option
+    return answer if isinstance(answer, bool) else await answer
