@@ -31,6 +31,7 @@ locals {
     payments          = { partitions = 4, compacted = false }
     analytics-results = { partitions = 4, compacted = true }
     analytics-parked  = { partitions = 4, compacted = false }
+    outbox-receipts   = { partitions = 1, compacted = true }
   }
 
   secrets = {
@@ -45,15 +46,16 @@ locals {
 
   # Which service touches what; workloads.tf turns it into rights.
   services = {
-    user    = { tables = ["sessions"], buckets = [], queues = [], reads = [], writes = ["users"] }
-    product = { tables = [], buckets = ["product-images"], queues = [], reads = ["orders"], writes = ["products", "stock"] }
+    user    = { tables = ["sessions"], buckets = [], queues = [], reads = [], writes = ["users"], transactions = ["user-outbox"] }
+    product = { tables = [], buckets = ["product-images"], queues = [], reads = ["orders"], writes = ["products", "stock"], transactions = ["product-outbox"] }
     order = {
-      tables  = ["orders", "order-messaging", "order-prices", "carts"]
-      buckets = ["order-documents"]
-      queues  = ["notifications"]
-      reads   = ["payments", "products", "stock"]
-      writes  = ["orders", "payments"]
+      tables       = ["orders", "order-messaging", "order-prices", "carts"]
+      buckets      = ["order-documents"]
+      queues       = ["notifications"]
+      reads        = ["payments", "products", "stock"]
+      writes       = ["orders", "payments"]
+      transactions = []
     }
-    payment = { tables = ["payments", "payment-messaging"], buckets = [], queues = [], reads = ["payments"], writes = ["payments"] }
+    payment = { tables = ["payments", "payment-messaging"], buckets = [], queues = [], reads = ["payments"], writes = ["payments"], transactions = [] }
   }
 }

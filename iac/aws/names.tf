@@ -20,9 +20,10 @@ locals {
     secret   = "arn:aws:secretsmanager:${var.region}:${var.account_id}:secret:${local.prefix}"
     identity = "arn:aws:ses:${var.region}:${var.account_id}:identity/"
     # The third part is MSK's own id of the cluster, which is known only once it exists; names are unique without it.
-    cluster = "arn:aws:kafka:${var.region}:${var.account_id}:cluster/${local.name}/*"
-    topic   = "arn:aws:kafka:${var.region}:${var.account_id}:topic/${local.name}/*/"
-    group   = "arn:aws:kafka:${var.region}:${var.account_id}:group/${local.name}/*/"
-    key     = "arn:aws:kms:${var.region}:${var.account_id}:key/*"
+    cluster     = "arn:aws:kafka:${var.region}:${var.account_id}:cluster/${local.name}/*"
+    topic       = "arn:aws:kafka:${var.region}:${var.account_id}:topic/${local.name}/*/"
+    transaction = "arn:aws:kafka:${var.region}:${var.account_id}:transactional-id/${local.name}/*/"
+    group       = "arn:aws:kafka:${var.region}:${var.account_id}:group/${local.name}/*/"
+    key         = "arn:aws:kms:${var.region}:${var.account_id}:key/*"
   }
 }

@@ -14,6 +14,7 @@ output "kafka" {
   value = {
     SOUK_KAFKA_BOOTSTRAP = module.broker.bootstrap
     SOUK_KAFKA_PREFIX    = ""
+    SOUK_KAFKA_SECURITY  = "iam"
   }
 }
 

@@ -59,6 +59,17 @@ locals {
           resources = [for topic in uses.writes : "${local.arn.topic}${topic}"]
         }
       },
+      # A relay of a log sends its position along, in the same transaction, and reads it when it takes over.
+      length(uses.transactions) == 0 ? {} : {
+        KafkaTransactions = {
+          actions   = ["kafka-cluster:AlterTransactionalId", "kafka-cluster:DescribeTransactionalId"]
+          resources = [for name in uses.transactions : "${local.arn.transaction}${name}"]
+        }
+        KafkaReceipts = {
+          actions   = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData", "kafka-cluster:WriteData"]
+          resources = ["${local.arn.topic}outbox-receipts"]
+        }
+      },
       length(uses.reads) == 0 ? {} : {
         KafkaRead = {
           actions   = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"]

@@ -30,6 +30,7 @@ locals {
     SOUK_BIGQUERY_PROJECT = var.gcp_project
     SOUK_CHECKPOINT_DIR   = "gs://${module.staging.name}/checkpoints"
     SOUK_KAFKA_BOOTSTRAP  = var.aws_side.kafka_bootstrap
+    SOUK_KAFKA_SECURITY   = "iam"
     SOUK_LOG_FORMAT       = "json"
     SOUK_SPARK_MASTER     = ""
   }

@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from contracts import channels
+from corelib.kafka.log import RECEIPTS
 from corelib.message import Transport
 from devstack.keys import Secrets
 from fn_notify import deploy, handler
@@ -82,7 +83,7 @@ def test_topics_are_those_of_the_contracts(plan: dict[str, Any]) -> None:
         channel.name: {"partitions": channel.partitions, "compacted": channel.compacted}
         for channel in channels.ALL
         if channel.transport is Transport.KAFKA
-    }
+    } | {RECEIPTS: {"partitions": 1, "compacted": True}}
 
 
 def test_queues_are_those_of_the_code(plan: dict[str, Any]) -> None:
@@ -107,7 +108,10 @@ def test_each_service_may_use_its_tables_and_no_other(plan: dict[str, Any], desc
 def test_each_service_may_use_its_topics_and_no_other(plan: dict[str, Any], described: dict[str, Any]) -> None:
     for service in _SERVICES:
         used = {channel["name"] for channel in described[service]["channels"] if channel["transport"] == "kafka"}
-        assert _allowed(plan, service, "kafka", ":topic/souk-prod/*/") == used
+        sent_exactly_once = set(described[service]["transactions"])
+        assert _allowed(plan, service, "kafka", ":transactional-id/souk-prod/*/") == sent_exactly_once
+        receipts = {RECEIPTS} if sent_exactly_once else set()
+        assert _allowed(plan, service, "kafka", ":topic/souk-prod/*/") == used | receipts
 
 
 def test_the_function_is_the_one_that_devstack_deploys(plan: dict[str, Any], aws_endpoint: str) -> None:

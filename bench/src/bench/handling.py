@@ -61,7 +61,7 @@ def main() -> None:
         settings,
         store=store,
         actors=[Bookkeeper(store.numbers)],
-        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)],
+        brokers=[Kafka(settings.kafka(), prefix=settings.kafka_prefix)],
     )
     try:
         serve(service)

@@ -40,5 +40,5 @@ def build(settings: BenchSettings) -> Service:
         settings,
         store=Postgres(settings.postgres_dsn, schema=settings.outbox_schema),
         publishes=[Sold],
-        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix, exactly_once=settings.exactly_once)],
+        brokers=[Kafka(settings.kafka(), prefix=settings.kafka_prefix, exactly_once=settings.exactly_once)],
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from corelib.aws import Aws
 from corelib.errors import SettingsError
+from corelib.kafka.cluster import Cluster, Security
 
 S = TypeVar("S", bound="ServiceSettings")
 PREFIX = "SOUK_"
@@ -36,6 +38,10 @@ class ServiceSettings(BaseSettings):
     postgres_dsn: str = "postgresql://souk@127.0.0.1:55432/postgres"
     kafka_bootstrap: str = "127.0.0.1:59092"
     kafka_prefix: str = ""
+    kafka_security: Security = Field(default="plaintext", description="tls; or iam, a role of AWS, as MSK asks for.")
+    kafka_ca_file: Path | None = Field(default=None, description="Who signs the brokers' certificates; PEM.")
+    kafka_certificate_file: Path | None = Field(default=None, description="What to show to brokers that ask; PEM.")
+    kafka_key_file: Path | None = Field(default=None, description="The certificate's key; PEM.")
     aws_endpoint_url: str | None = Field(default=None, description="An emulator's address; empty is AWS itself.")
     aws_region: str = "ap-south-1"
     aws_prefix: str = "souk-"
@@ -49,6 +55,17 @@ class ServiceSettings(BaseSettings):
     def url(self) -> str:
         """Return where the service listens."""
         return f"http://{self.host}:{self.port}"
+
+    def kafka(self) -> Cluster:
+        """Return the Kafka cluster that these settings name. Raises `SettingsError`."""
+        return Cluster(
+            self.kafka_bootstrap,
+            self.kafka_security,
+            self.kafka_ca_file,
+            self.kafka_certificate_file,
+            self.kafka_key_file,
+            self.aws_region,
+        )
 
     def aws(self) -> Aws:
         """Return the AWS account, or emulator, that these settings name."""

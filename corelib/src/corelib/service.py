@@ -117,7 +117,16 @@ class Service:
             ],
             "tables": [table.describe() for table in getattr(self.store, "tables", ())],
             "resources": [resource.name for resource in self.resources],
+            "transactions": [self._outbox] if any(map(self._is_log, self.relays())) else [],
         }
+
+    @property
+    def _outbox(self) -> str:
+        return f"{self.name}-outbox"
+
+    def _is_log(self, transport: str) -> bool:
+        """Tell whether an outbox and its broker are two logs: the position goes along with the records."""
+        return isinstance(self.brokers[transport], LogBroker) and isinstance(self.store, LogStore)
 
     async def provision(self) -> None:
         """Create what is missing: tables, topics, queues, buckets. Idempotent."""
@@ -231,7 +240,7 @@ class Service:
         wake = self.store.committed()
         if isinstance(broker, LogBroker) and isinstance(self.store, LogStore):
             # Two logs: the position goes along with the records, in one transaction of the broker.
-            return LogRelay(self.store.log(transport, channels), broker.log(f"{self.name}-outbox"), wake)
+            return LogRelay(self.store.log(transport, channels), broker.log(self._outbox), wake)
         return Relay(transport, self.store.outbox(transport, channels), broker, wake, self.store.parking)
 
     def _consumers(self) -> list[Part]:

@@ -10,6 +10,7 @@ from devstack.part import Part, tcp
 from devstack.settings import HOST, StackSettings
 
 _LIST = Path(__file__).with_name("kafka-jars.sha256")
+PROTOCOL = "security.protocol"
 _CLUSTER = "c291ay1sb2NhbC1zdGFjaw"  # any 16 bytes, base64: "souk-local-stack"
 _LOGGING = """status = warn
 appender.console.type = Console
@@ -59,7 +60,8 @@ def _configuration(settings: StackSettings, log: Path) -> str:
     doors = settings.kafka_doors.items()
     listeners = "".join(f",DOOR{inside}://{HOST}:{inside}" for inside, _ in doors)
     advertised = "".join(f",DOOR{inside}://{HOST}:{outside}" for inside, outside in doors)
-    protocols = "".join(f",DOOR{inside}:PLAINTEXT" for inside, _ in doors)
+    locks = settings.kafka_locks
+    protocols = "".join(f",DOOR{inside}:{locks.get(inside, {}).get(PROTOCOL, 'PLAINTEXT')}" for inside, _ in doors)
     values = {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -87,4 +89,6 @@ def _configuration(settings: StackSettings, log: Path) -> str:
         "broker.heartbeat.interval.ms": 500,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
     }
+    for inside, lock in locks.items():
+        values |= {f"listener.name.door{inside}.{name}": value for name, value in lock.items() if name != PROTOCOL}
     return "".join(f"{name}={value}\n" for name, value in values.items())

@@ -53,12 +53,21 @@ def postgres_server(folder: Path, port: int | None = None) -> Server:
     return Server("postgres", settings, lambda used: used.postgres_dsn)
 
 
-def kafka_server(folder: Path, port: int | None = None, *, doors: Mapping[int, int] | None = None) -> Server:
+def kafka_server(
+    folder: Path,
+    port: int | None = None,
+    *,
+    doors: Mapping[int, int] | None = None,
+    locks: Mapping[int, Mapping[str, str]] | None = None,
+) -> Server:
     """Return a Kafka broker with its log in `folder`; `with` gives its bootstrap address.
 
     `doors` are further ports, each with the one that clients are told to come back to: a cable's (`devstack.cable`).
+    `locks` are what such ports ask of clients: the listener's settings, with `security.protocol`.
     """
-    settings = _alone(folder, kafka_port=port).model_copy(update={"kafka_doors": doors or {}})
+    settings = _alone(folder, kafka_port=port).model_copy(
+        update={"kafka_doors": doors or {}, "kafka_locks": locks or {}}
+    )
     return Server("kafka", settings, lambda used: used.kafka_bootstrap)
 
 

@@ -53,6 +53,10 @@ class StackSettings(BaseSettings):
     kafka_doors: Mapping[int, int] = Field(
         default_factory=dict, description="Further ports of Kafka, each with the one that it tells its clients to use."
     )
+    kafka_locks: Mapping[int, Mapping[str, str]] = Field(
+        default_factory=dict,
+        description="What such a port asks of clients: `security.protocol`, and the listener's settings.",
+    )
     aws_port: int = 54566
     bigquery_port: int = 59050
     bigquery_grpc_port: int = 59060

@@ -10,6 +10,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contracts import channels
 from contracts.analytics import OrderWindow
+from job_analytics.kafka import kafka_options
 from job_analytics.settings import AnalyticsSettings
 from job_analytics.sinks import Sink, to_topic
 from job_analytics.windows import by_minute, judged
@@ -54,7 +55,7 @@ def start(spark: SparkSession, settings: AnalyticsSettings, sinks: Sequence[Sink
             settings,
             "parked",
             refused,
-            lambda batch, _: to_topic(batch, settings.kafka_bootstrap, parked),
+            lambda batch, _: to_topic(batch, settings.kafka(), parked),
             mode="append",
         ),
     ]
@@ -62,7 +63,7 @@ def start(spark: SparkSession, settings: AnalyticsSettings, sinks: Sequence[Sink
 
 def _orders(spark: SparkSession, settings: AnalyticsSettings) -> DataFrame:
     options = {
-        "kafka.bootstrap.servers": settings.kafka_bootstrap,
+        **kafka_options(settings.kafka()),
         "kafka.isolation.level": "read_committed",
         "subscribe": f"{settings.kafka_prefix}{channels.ORDERS.name}",
         "startingOffsets": "earliest",

@@ -21,7 +21,7 @@ _CHANNELS = (channels.ORDERS, channels.ANALYTICS_RESULTS, channels.ANALYTICS_PAR
 def sinks(settings: AnalyticsSettings) -> Sequence[Sink]:
     """Return where results go."""
     return (
-        Topic(Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)),
+        Topic(Kafka(settings.kafka(), prefix=settings.kafka_prefix)),
         Bucket(_s3(settings), f"{settings.aws_prefix}{BUCKET}"),
         Table(bigquery_client(settings), table_name(settings)),
     )
@@ -44,7 +44,7 @@ def provision(settings: AnalyticsSettings) -> None:
 
 
 async def _provision_aws_and_kafka(settings: AnalyticsSettings) -> None:
-    await Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix).provision(_CHANNELS)
+    await Kafka(settings.kafka(), prefix=settings.kafka_prefix).provision(_CHANNELS)
     bucket = BucketResource(settings.aws(), BUCKET)
     await bucket.open()
     try:

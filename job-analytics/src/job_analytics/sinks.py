@@ -15,7 +15,9 @@ from contracts import channels
 from contracts.analytics import OrderWindow
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
+from corelib.kafka.cluster import Cluster
 from corelib.message import Envelope, Record
+from job_analytics.kafka import kafka_options
 
 SOURCE = "souk/analytics"
 BUCKET = "analytics-results"
@@ -103,10 +105,10 @@ class Table:
             )
 
 
-def to_topic(records: DataFrame, bootstrap: str, topic: str) -> None:
+def to_topic(records: DataFrame, cluster: Cluster, topic: str) -> None:
     """Write the columns key, value and headers to a topic, acknowledged by all replicas."""
     records.write.format("kafka").options(
-        **{"kafka.bootstrap.servers": bootstrap, "topic": topic, "includeHeaders": "true", "kafka.acks": "all"}
+        **kafka_options(cluster), topic=topic, includeHeaders="true", **{"kafka.acks": "all"}
     ).save()
 
 

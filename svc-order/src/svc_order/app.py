@@ -45,7 +45,7 @@ def on_servers(settings: OrderSettings) -> Parts:
     """Return the parts on DynamoDB, S3, Kafka and SQS."""
     aws = settings.aws()
     db = Dynamo("order", aws, tables=TABLES, streams=settings.aws_streams, sweep_seconds=settings.aws_sweep_seconds)
-    brokers: list[Publisher] = [Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix), Sqs(aws)]
+    brokers: list[Publisher] = [Kafka(settings.kafka(), prefix=settings.kafka_prefix), Sqs(aws)]
     return Parts(db, Bucket(aws, "order-documents"), brokers, PublishedKeys(settings.jwks_url))
 
 

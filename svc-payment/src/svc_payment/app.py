@@ -63,7 +63,7 @@ def on_servers(settings: PaymentSettings) -> Parts:
             streams=settings.aws_streams,
             sweep_seconds=settings.aws_sweep_seconds,
         ),
-        Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix),
+        Kafka(settings.kafka(), prefix=settings.kafka_prefix),
         PublishedKeys(settings.jwks_url),
         settings.provider_url,
         settings.provider_webhook_secret,

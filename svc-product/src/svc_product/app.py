@@ -46,7 +46,7 @@ def on_servers(settings: ProductSettings) -> Parts:
     """Return the parts on PostgreSQL, S3 and Kafka."""
     db = Postgres(settings.postgres_dsn, schema="products", migrations=MIGRATIONS)
     images = Bucket(settings.aws(), "product-images")
-    kafka = Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)
+    kafka = Kafka(settings.kafka(), prefix=settings.kafka_prefix)
     return Parts(db, SqlCatalogue(db), SqlStock(), images, kafka, PublishedKeys(settings.jwks_url))
 
 

@@ -41,7 +41,7 @@ def on_servers(settings: UserSettings) -> Parts:
     """Return the parts on PostgreSQL, DynamoDB and Kafka. Raises `SettingsError`."""
     db = Postgres(settings.postgres_dsn, schema="users", migrations=MIGRATIONS)
     sessions = DynamoSessions(settings.aws())
-    kafka = Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix)
+    kafka = Kafka(settings.kafka(), prefix=settings.kafka_prefix)
     keys = signer(settings.signing_key_file, make=settings.provision)
     return Parts(db, SqlAccounts(db), sessions, kafka, keys, [sessions])
 

@@ -21,7 +21,7 @@ async def topics(case: Case) -> Sequence[Finding]:
     """Compare topics and their settings with what the service promises."""
     kafka, channels = _kafka(case), _channels(case)
     names = {kafka.topic(name) for name in channels}
-    async with administering(kafka.bootstrap) as admin:
+    async with administering(kafka.cluster) as admin:
         known = await topics_of(admin, names)
         settings = await settings_of(admin, known)
         brokers = len((await admin.describe_cluster())["brokers"])
@@ -99,7 +99,7 @@ async def consumers(case: Case) -> Sequence[Finding]:
             f"{lag.records} records of topic {topic} wait, the oldest for {span(lag.seconds)}",
             "Is the consumer running? Is a key slow, or does a handler wait for its store? See event_age_seconds.",
         )
-        for topic, lag in (await lag_of(kafka.bootstrap, group, taken)).items()
+        for topic, lag in (await lag_of(kafka.cluster, group, taken)).items()
         if lag.seconds > case.late.total_seconds()
     ]
 

@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from corelib.errors import Unavailable
+from corelib.kafka.cluster import Cluster
 
 _DEADLINE_SECONDS = 15.0
 
@@ -24,9 +25,9 @@ class Topic:
 
 
 @asynccontextmanager
-async def administering(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def administering(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     """Lend a client for questions about the cluster. Raises `Unavailable`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**cluster.options)
     try:
         await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
         yield admin

@@ -17,6 +17,7 @@ from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka.admin import new_topic
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, too_large
+from corelib.kafka.cluster import Cluster
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
 from corelib.kafka.subscription import KafkaSubscription
@@ -31,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Kafka:
-    """A broker: `bootstrap` is `host:port[,host:port]`; `prefix` is put before every topic and group.
+    """A broker; a cluster in plain text may be given as `host:port`. `prefix` is put before every topic and group.
 
     `exactly_once` is for outboxes that are logs: their position travels in the same Kafka transaction as the records.
     """
@@ -39,9 +40,9 @@ class Kafka:
     name = "kafka"
 
     def __init__(
-        self, bootstrap: str, *, prefix: str = "", session_seconds: float = 10.0, exactly_once: bool = True
+        self, cluster: Cluster | str, *, prefix: str = "", session_seconds: float = 10.0, exactly_once: bool = True
     ) -> None:
-        self.bootstrap = bootstrap
+        self.cluster = Cluster(cluster) if isinstance(cluster, str) else cluster
         self._exactly_once = exactly_once
         self._prefix = prefix
         self._session_seconds = session_seconds
@@ -51,7 +52,7 @@ class Kafka:
     async def open(self) -> None:
         """Connect the producer. Raises `Unavailable`."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap,
+            **self.cluster.options,
             enable_idempotence=True,
             acks="all",
             max_batch_size=LARGEST_BYTES,
@@ -81,7 +82,7 @@ class Kafka:
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable(self.name, repr(error)) from error
         if not answered:
-            raise Unavailable(self.name, f"no broker of {self.bootstrap} answers")
+            raise Unavailable(self.name, f"no broker of {self.cluster.bootstrap} answers")
 
     async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
         """Return the names of the topics that do not exist. Raises `Unavailable`."""
@@ -93,7 +94,7 @@ class Kafka:
 
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing topics; those that exist are left as they are."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = AIOKafkaAdminClient(**self.cluster.options)
         topics = [
             new_topic(
                 self.topic(channel.name),
@@ -118,15 +119,15 @@ class Kafka:
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
         """Return a consumer group's subscription, not yet open."""
         topics = {self.topic(channel.name): channel.name for channel in channels}
-        return KafkaSubscription(self.bootstrap, self.group(group), topics, session_seconds=self._session_seconds)
+        return KafkaSubscription(self.cluster, self.group(group), topics, session_seconds=self._session_seconds)
 
     def log(self, name: str) -> KafkaLog:
         """Return a producer for one outbox that is a log; `name` is unique to it."""
-        return KafkaLog(self.bootstrap, name, prefix=self._prefix, exactly_once=self._exactly_once)
+        return KafkaLog(self.cluster, name, prefix=self._prefix, exactly_once=self._exactly_once)
 
     def history(self, channels: Sequence[Channel]) -> History:
         """Return what the topics of these channels still hold."""
-        return KafkaHistory(self.bootstrap, {channel.name: self.topic(channel.name) for channel in channels})
+        return KafkaHistory(self.cluster, {channel.name: self.topic(channel.name) for channel in channels})
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""

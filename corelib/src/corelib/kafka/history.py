@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from corelib.errors import Unavailable
 from corelib.history import Page, Past, Place, Selection
 from corelib.kafka.admin import administering, topics_of
+from corelib.kafka.cluster import Cluster
 from corelib.kafka.subscription import record_of
 
 _PAGE = 500
@@ -21,8 +22,8 @@ _REQUEST_MILLISECONDS = 15_000
 class KafkaHistory:
     """Implements `History`. `topics` gives each channel's topic."""
 
-    def __init__(self, bootstrap: str, topics: Mapping[str, str]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, topics: Mapping[str, str]) -> None:
+        self._cluster = cluster
         self._channels = {topic: channel for channel, topic in topics.items()}
 
     async def pages(self, selection: Selection, after: Place | None = None) -> AsyncIterator[Page]:
@@ -46,7 +47,7 @@ class KafkaHistory:
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._cluster.options,
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # what retention removes meanwhile is passed over
@@ -62,7 +63,7 @@ class KafkaHistory:
 
     async def _partitions(self, selection: Selection) -> list[TopicPartition]:
         wanted = {topic for topic, channel in self._channels.items() if channel in selection.channels}
-        async with administering(self._bootstrap) as admin:
+        async with administering(self._cluster) as admin:
             known = await topics_of(admin, wanted)
         missing = wanted - known.keys()
         if missing:

@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from corelib.errors import Unavailable
 from corelib.kafka.admin import administering, topics_of
+from corelib.kafka.cluster import Cluster
 
 _POLL_MILLISECONDS = 2_000
 # A new cluster makes the topic of its groups at the first question about one.
@@ -30,15 +31,15 @@ class Lag:
     seconds: float
 
 
-async def lag_of(bootstrap: str, group: str, topics: Collection[str]) -> dict[str, Lag]:
+async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[str, Lag]:
     """Return a group's lag by topic; of a group that never committed, everything waits. Raises `Unavailable`."""
-    async with administering(bootstrap) as admin:
+    async with administering(cluster) as admin:
         known = await topics_of(admin, topics)
         committed: Mapping[TopicPartition, OffsetAndMetadata] = await _COORDINATED(
             admin.list_consumer_group_offsets, group
         )
     partitions = [TopicPartition(name, number) for name, topic in known.items() for number in topic.partitions]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**cluster.options, isolation_level="read_committed", enable_auto_commit=False)
     try:
         await consumer.start()
         ends = await consumer.end_offsets(partitions)

@@ -20,8 +20,9 @@ from aiokafka.producer import sender
 from corelib.broker import Outgoing
 from corelib.errors import LeaseLost, Unavailable
 from corelib.headers import SMALL
-from corelib.kafka.admin import new_topic
+from corelib.kafka.admin import new_topic, topics_of
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, encode, too_large
+from corelib.kafka.cluster import Cluster
 
 RECEIPTS = "outbox-receipts"
 _DEADLINE_SECONDS = 30.0
@@ -37,8 +38,8 @@ log = structlog.get_logger(__name__)
 class KafkaLog:
     """A producer for one outbox. `name` is unique to it among all services of the cluster."""
 
-    def __init__(self, bootstrap: str, name: str, *, prefix: str = "", exactly_once: bool = True) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, name: str, *, prefix: str = "", exactly_once: bool = True) -> None:
+        self._cluster = cluster
         self._prefix = prefix
         self._name = f"{prefix}{name}"
         self._exactly_once = exactly_once
@@ -58,7 +59,7 @@ class KafkaLog:
         """
         await self.close()
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._cluster.options,
             transactional_id=self._name if self._exactly_once else None,
             enable_idempotence=True,
             acks="all",
@@ -148,20 +149,20 @@ class KafkaLog:
         return int(min(await producer.partitions_for(f"{self._prefix}{RECEIPTS}")))
 
     async def _make_receipts(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._cluster.options)
         topic = new_topic(f"{self._prefix}{RECEIPTS}", 1, **{"cleanup.policy": "compact", "segment.ms": "600000"})
         try:
             await admin.start()
-            with contextlib.suppress(TopicAlreadyExistsError):
-                await admin.create_topics([topic])
+            # Whoever may not create topics is no worse off where somebody else did.
+            if not await topics_of(admin, [topic.name]):
+                with contextlib.suppress(TopicAlreadyExistsError):
+                    await admin.create_topics([topic])
         finally:
             await admin.close()
 
     async def _last_receipt(self) -> bytes | None:
         """Read the receipts to their end: compacted, a few a relay."""
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, isolation_level="read_committed", enable_auto_commit=False
-        )
+        consumer = AIOKafkaConsumer(**self._cluster.options, isolation_level="read_committed", enable_auto_commit=False)
         place = TopicPartition(f"{self._prefix}{RECEIPTS}", 0)
         found: bytes | None = None
         await consumer.start()

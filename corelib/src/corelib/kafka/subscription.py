@@ -12,6 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
+from corelib.kafka.cluster import Cluster
 from corelib.message import Record
 from corelib.offsets import Offsets
 
@@ -38,10 +39,12 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     sticky = True
 
-    def __init__(self, bootstrap: str, group: str, topics: Mapping[str, str], *, session_seconds: float = 10.0) -> None:
+    def __init__(
+        self, cluster: Cluster, group: str, topics: Mapping[str, str], *, session_seconds: float = 10.0
+    ) -> None:
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **cluster.options,
             group_id=group,
             isolation_level="read_committed",
             enable_auto_commit=False,

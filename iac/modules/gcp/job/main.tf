@@ -31,7 +31,7 @@ resource "google_dataproc_job" "this" {
       {
         "spark.submit.deployMode"         = "cluster"
         "spark.pyspark.python"            = "./environment/bin/python"
-        "spark.jars.packages"             = var.connector
+        "spark.jars.packages"             = "${var.connector},${var.kafka_login}"
         "spark.dynamicAllocation.enabled" = "false"
         "spark.executor.instances"        = tostring(var.executors)
       },

@@ -60,6 +60,17 @@ variable "connector" {
   }
 }
 
+variable "kafka_login" {
+  description = "Amazon's module by which Kafka's Java client shows a role of AWS."
+  type        = string
+  default     = "software.amazon.msk:aws-msk-iam-auth:2.3.2"
+
+  validation {
+    condition     = can(regex("^software.amazon.msk:aws-msk-iam-auth:2[.][0-9]+[.][0-9]+$", var.kafka_login))
+    error_message = "kafka_login must be aws-msk-iam-auth 2, as software.amazon.msk:aws-msk-iam-auth:2.3.2."
+  }
+}
+
 variable "environment" {
   description = "Settings of the job (SOUK_*), of its launcher (LAUNCH_*), and of AWS' libraries (AWS_*)."
   type        = map(string)

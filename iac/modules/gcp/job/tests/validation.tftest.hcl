@@ -70,6 +70,16 @@ run "refuses_connector" {
   expect_failures = [var.connector]
 }
 
+run "refuses_kafka_login" {
+  command = plan
+
+  variables {
+    kafka_login = "software.amazon.msk:aws-msk-iam-auth:1.1.9"
+  }
+
+  expect_failures = [var.kafka_login]
+}
+
 run "refuses_environment" {
   command = plan
 

@@ -1,0 +1,107 @@
+"""Which Kafka cluster to speak to, and how it is convinced of who speaks: nothing, TLS, or AWS' IAM as MSK asks for."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import SaslAuthenticationFailed
+from aiokafka.helpers import create_ssl_context
+
+from corelib.errors import SettingsError
+
+Security = Literal["plaintext", "tls", "iam"]
+# A token lives for 15 minutes; one that is about to end helps no new connection.
+_SPARE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`bootstrap` is `host:port[,host:port]`.
+
+    `tls` trusts `ca_file`, or the system's authorities, and shows `certificate_file` with `key_file` to brokers that
+    ask for one (all PEM). `iam` is TLS with the role of this process in `region` (SASL/OAUTHBEARER, MSK's port 9098).
+    """
+
+    bootstrap: str
+    security: Security = "plaintext"
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    region: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for what does not go together, or cannot be read."""
+        if self.security == "plaintext" and (self.ca_file or self.certificate_file or self.key_file):
+            raise SettingsError("certificates mean nothing to Kafka in plain text: set SOUK_KAFKA_SECURITY=tls")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise SettingsError("SOUK_KAFKA_CERTIFICATE_FILE and SOUK_KAFKA_KEY_FILE go together: one is not set")
+        if self.security != "plaintext":
+            _ = self._trust
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """What every client of aiokafka is told."""
+        told: dict[str, Any] = {"bootstrap_servers": self.bootstrap}
+        if self.security == "tls":
+            told |= {"security_protocol": "SSL", "ssl_context": self._trust}
+        elif self.security == "iam":
+            told |= {
+                "security_protocol": "SASL_SSL",
+                "ssl_context": self._trust,
+                "sasl_mechanism": "OAUTHBEARER",
+                "sasl_oauth_token_provider": Tokens(lambda: _signed(self.region)),
+            }
+        return told
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            context: ssl.SSLContext = create_ssl_context(
+                cafile=_path(self.ca_file), certfile=_path(self.certificate_file), keyfile=_path(self.key_file)
+            )
+        except (OSError, ssl.SSLError) as error:
+            files = [str(file) for file in (self.ca_file, self.certificate_file, self.key_file) if file]
+            raise SettingsError(f"Kafka's certificates cannot be read from {', '.join(files)}: {error}") from error
+        return context
+
+
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types
+    """Gives every connection a token, made anew when the last one is about to end.
+
+    `make` returns one and when it ends, in seconds since 1970.
+    """
+
+    def __init__(self, make: Callable[[], tuple[str, float]]) -> None:
+        self._make = make
+        self._token = ""
+        self._ends = 0.0
+        self._making = asyncio.Lock()
+
+    async def token(self) -> str:
+        """Return a token. Raises `SaslAuthenticationFailed` where no credentials are found."""
+        async with self._making:
+            if time.time() > self._ends - _SPARE_SECONDS:
+                try:
+                    # In a thread: credentials may come over the network.
+                    self._token, self._ends = await asyncio.to_thread(self._make)
+                except Exception as error:
+                    raise SaslAuthenticationFailed(f"no token for Kafka: {error}") from error
+        return self._token
+
+
+def _signed(region: str) -> tuple[str, float]:
+    # Here, as few processes need it and it brings boto3.
+    from aws_msk_iam_sasl_signer import MSKAuthTokenProvider  # noqa: PLC0415
+
+    token, milliseconds = MSKAuthTokenProvider.generate_auth_token(region)
+    return token, milliseconds / 1_000
+
+
+def _path(file: Path | None) -> str | None:
+    return None if file is None else str(file)
