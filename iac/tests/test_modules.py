@@ -6,42 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from iac import providers, terraform
+from iac import tables, terraform
 from iac.errors import TerraformFailed
-from iac.places import ROOM
+from iac.places import ROOM, STACKS
 
-_STACKS = ("aws", "bootstrap", "gcp")
-_MODULES = sorted(str(path.parent.relative_to(ROOM)) for path in (ROOM / "modules").glob("*/*/main.tf"))
-_TESTED = (*_MODULES, *_STACKS)
+_MODULES = [str(module.relative_to(ROOM)) for module in tables.modules()]
+_TESTED = (*_MODULES, *STACKS)
 _MESSAGE = re.compile(r'error_message\s+= "(.+)"')
 _RUN = re.compile(r'^run "', re.MULTILINE)
 _REFUSAL = re.compile(r'^run "refuses_', re.MULTILINE)
 _VARIABLE = re.compile(r'^variable "(\w+)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
 _SWITCH = re.compile(r"type\s+= bool")
 _VALIDATION = re.compile(r"^  validation \{", re.MULTILINE)
-
-
-def _copy(folder: Path) -> Path:
-    for part in ("modules", *_STACKS):
-        shutil.copytree(ROOM / part, folder / part, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `terraform test` says of each module and stack."""
-    there = _copy(tmp_path_factory.mktemp("modules"))
-    for stack in ("aws", "gcp"):
-        (there / stack / "local_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    prepared = [
-        [
-            (there / name, ("init", "-input=false", "-no-color", *providers.arguments(there / name))),
-            (there / name, ("test", "-no-color")),
-        ]
-        for name in _TESTED
-    ]
-    answers = terraform.run_apart(prepared, terraform.without_configuration(there))
-    return {name: said for name, (_, said) in zip(_TESTED, answers, strict=True)}
 
 
 @pytest.mark.timeout(300)  # some four hundred small plans
@@ -58,7 +34,7 @@ def test_a_modules_example_is_among_its_tests(module: str) -> None:
 
 
 def test_everything_is_formatted(tmp_path: Path) -> None:
-    there = _copy(tmp_path)
+    there = shutil.copytree(ROOM, tmp_path / "room", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     try:
         terraform.run([(there, ("fmt", "-check", "-recursive", "-diff"))], terraform.without_configuration(there))
     except TerraformFailed as failed:

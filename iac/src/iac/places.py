@@ -9,6 +9,7 @@ ROOM = Path(__file__).resolve().parents[2]
 POLICIES = ROOM / "policies"
 GITOPS = ROOM.parent / "gitops"
 ENVIRONMENTS = ("dev", "staging", "prod")
+STACKS = ("aws", "bootstrap", "gcp")
 CACHE = Path(os.environ.get("SOUK_CACHE") or Path.home() / ".cache" / "souk")
 HANDLER = ROOM.parent / "fn-notify" / "src" / "fn_notify" / "handler.py"
 
