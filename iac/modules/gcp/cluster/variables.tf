@@ -31,16 +31,31 @@ variable "region" {
 variable "subnet_id" {
   description = "The subnet."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/regions/[^/]+/subnetworks/[^/]+$", var.subnet_id))
+    error_message = "subnet_id must be a subnet's id, as projects/<project>/regions/<region>/subnetworks/<name>."
+  }
 }
 
 variable "node_tag" {
   description = "Tag that lets nodes speak to each other."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.node_tag))
+    error_message = "node_tag must be a network tag: up to 63 lower-case letters, digits and hyphens, beginning with a letter."
+  }
 }
 
 variable "bucket" {
   description = "Bucket for staging, checkpoints and logs."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens."
+  }
 }
 
 variable "key_id" {

@@ -31,6 +31,11 @@ variable "region" {
 variable "description" {
   description = "What it holds."
   type        = string
+
+  validation {
+    condition     = length(trimspace(var.description)) >= 3 && length(var.description) <= 200
+    error_message = "description must say what it holds, in 3 to 200 characters."
+  }
 }
 
 variable "key_id" {

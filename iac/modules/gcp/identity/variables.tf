@@ -11,6 +11,11 @@ variable "name" {
 variable "description" {
   description = "Who carries it."
   type        = string
+
+  validation {
+    condition     = length(trimspace(var.description)) >= 3 && length(var.description) <= 200
+    error_message = "description must say who carries it, in 3 to 200 characters."
+  }
 }
 
 variable "project" {

@@ -31,11 +31,21 @@ variable "region" {
 variable "cluster" {
   description = "Name of the cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,52}[a-z0-9]$", var.cluster))
+    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens."
+  }
 }
 
 variable "bucket" {
   description = "Bucket with the releases."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens."
+  }
 }
 
 variable "release" {

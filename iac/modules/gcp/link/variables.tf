@@ -31,11 +31,21 @@ variable "region" {
 variable "network_id" {
   description = "The network on Google Cloud."
   type        = string
+
+  validation {
+    condition     = can(regex("^projects/[^/]+/global/networks/[^/]+$", var.network_id))
+    error_message = "network_id must be a network's id, as projects/<project>/global/networks/<name>."
+  }
 }
 
 variable "router_name" {
   description = "Its router."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.router_name))
+    error_message = "router_name must be the name of a router: up to 63 lower-case letters, digits and hyphens, beginning with a letter."
+  }
 }
 
 variable "asn" {

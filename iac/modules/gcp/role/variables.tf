@@ -11,11 +11,21 @@ variable "name" {
 variable "prefix" {
   description = "Prefix of the names on AWS, e.g. `souk-prod-`."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,30}-$", var.prefix))
+    error_message = "prefix must be lower-case letters, digits and hyphens, with a hyphen at its end."
+  }
 }
 
 variable "kafka" {
   description = "Name of the MSK cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9][a-zA-Z0-9-]{0,63}$", var.kafka))
+    error_message = "kafka must be the name of an MSK cluster: up to 64 letters, digits and hyphens."
+  }
 }
 
 variable "region" {
@@ -51,6 +61,11 @@ variable "google_account" {
 variable "audience" {
   description = "Audience that its tokens are made for."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9._/:-]{3,255}$", var.audience))
+    error_message = "audience must be 3 to 255 letters, digits and any of . _ / : -, as a token names it."
+  }
 }
 
 variable "reads" {

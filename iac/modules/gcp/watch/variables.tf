@@ -31,6 +31,11 @@ variable "project_number" {
 variable "cluster" {
   description = "Name of the Dataproc cluster."
   type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,52}[a-z0-9]$", var.cluster))
+    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens."
+  }
 }
 
 variable "alarm_emails" {

@@ -130,3 +130,33 @@ run "refuses_workers_2" {
 
   expect_failures = [var.workers]
 }
+
+run "refuses_subnet_id" {
+  command = plan
+
+  variables {
+    subnet_id = "default"
+  }
+
+  expect_failures = [var.subnet_id]
+}
+
+run "refuses_node_tag" {
+  command = plan
+
+  variables {
+    node_tag = "Nodes!"
+  }
+
+  expect_failures = [var.node_tag]
+}
+
+run "refuses_bucket" {
+  command = plan
+
+  variables {
+    bucket = "Not A Bucket"
+  }
+
+  expect_failures = [var.bucket]
+}

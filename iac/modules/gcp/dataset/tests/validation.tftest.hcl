@@ -99,3 +99,13 @@ run "refuses_access_2" {
 
   expect_failures = [var.access]
 }
+
+run "refuses_description" {
+  command = plan
+
+  variables {
+    description = ""
+  }
+
+  expect_failures = [var.description]
+}

@@ -68,3 +68,13 @@ run "refuses_aws_role" {
 
   expect_failures = [var.aws_role]
 }
+
+run "refuses_description" {
+  command = plan
+
+  variables {
+    description = ""
+  }
+
+  expect_failures = [var.description]
+}

@@ -99,3 +99,23 @@ run "refuses_executors" {
 
   expect_failures = [var.executors]
 }
+
+run "refuses_cluster" {
+  command = plan
+
+  variables {
+    cluster = "Not A Name"
+  }
+
+  expect_failures = [var.cluster]
+}
+
+run "refuses_bucket" {
+  command = plan
+
+  variables {
+    bucket = "Not A Bucket"
+  }
+
+  expect_failures = [var.bucket]
+}

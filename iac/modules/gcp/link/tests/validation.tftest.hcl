@@ -102,3 +102,23 @@ run "refuses_route_table_id" {
 
   expect_failures = [var.route_table_id]
 }
+
+run "refuses_network_id" {
+  command = plan
+
+  variables {
+    network_id = "default"
+  }
+
+  expect_failures = [var.network_id]
+}
+
+run "refuses_router_name" {
+  command = plan
+
+  variables {
+    router_name = "Router!"
+  }
+
+  expect_failures = [var.router_name]
+}

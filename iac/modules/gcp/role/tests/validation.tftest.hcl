@@ -85,3 +85,33 @@ run "refuses_writes" {
 
   expect_failures = [var.writes]
 }
+
+run "refuses_prefix" {
+  command = plan
+
+  variables {
+    prefix = "souk"
+  }
+
+  expect_failures = [var.prefix]
+}
+
+run "refuses_kafka" {
+  command = plan
+
+  variables {
+    kafka = "a cluster"
+  }
+
+  expect_failures = [var.kafka]
+}
+
+run "refuses_audience" {
+  command = plan
+
+  variables {
+    audience = "a b"
+  }
+
+  expect_failures = [var.audience]
+}

@@ -68,3 +68,13 @@ run "refuses_readers" {
 
   expect_failures = [var.readers]
 }
+
+run "refuses_description" {
+  command = plan
+
+  variables {
+    description = ""
+  }
+
+  expect_failures = [var.description]
+}

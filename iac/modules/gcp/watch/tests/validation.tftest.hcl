@@ -79,3 +79,13 @@ run "refuses_monthly_budget_usd" {
 
   expect_failures = [var.monthly_budget_usd]
 }
+
+run "refuses_cluster" {
+  command = plan
+
+  variables {
+    cluster = "Not A Name"
+  }
+
+  expect_failures = [var.cluster]
+}
