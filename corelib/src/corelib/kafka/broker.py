@@ -65,7 +65,7 @@ class Kafka:
             await asyncio.wait_for(producer.start(), _DEADLINE_SECONDS)
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
-            raise Unavailable(self.name, repr(error)) from error
+            raise Unavailable(self.name, f"{error!r}{await self.cluster.why()}") from error
         self._producer = producer
 
     async def close(self) -> None:

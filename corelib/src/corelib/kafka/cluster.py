@@ -18,6 +18,7 @@ from corelib.errors import SettingsError
 Security = Literal["plaintext", "tls", "iam"]
 # A token lives for 15 minutes; one that is about to end helps no new connection.
 _SPARE_SECONDS = 60.0
+_PROBE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,31 @@ class Cluster:
             }
         return told
 
+    async def why(self) -> str:
+        """Say why brokers turn this process away, as far as TLS and tokens tell: the clients keep it to themselves."""
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                if self.security == "iam":
+                    await self.options["sasl_oauth_token_provider"].token()
+                if self.security != "plaintext":
+                    await self._shake_hands()
+        except ssl.SSLError as error:
+            return f"; TLS says {error}"
+        except SaslAuthenticationFailed as error:
+            return f"; {error}"
+        except (OSError, TimeoutError):  # silent, or not there at all: the client has said so
+            return ""
+        return ""
+
+    async def _shake_hands(self) -> None:
+        host, _, port = self.bootstrap.split(",")[0].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=self._trust)
+        try:
+            # A broker judges our certificate after the handshake (TLS 1.3), and says so on the first read.
+            await reader.read(1)
+        finally:
+            writer.close()
+
     @cached_property
     def _trust(self) -> ssl.SSLContext:
         try:
@@ -66,8 +92,9 @@ class Cluster:
                 cafile=_path(self.ca_file), certfile=_path(self.certificate_file), keyfile=_path(self.key_file)
             )
         except (OSError, ssl.SSLError) as error:
-            files = [str(file) for file in (self.ca_file, self.certificate_file, self.key_file) if file]
-            raise SettingsError(f"Kafka's certificates cannot be read from {', '.join(files)}: {error}") from error
+            files = {"CA": self.ca_file, "CERTIFICATE": self.certificate_file, "KEY": self.key_file}
+            given = ", ".join(f"SOUK_KAFKA_{name}_FILE={file}" for name, file in files.items() if file)
+            raise SettingsError(f"Kafka's certificates cannot be read from {given}: {error}") from error
         return context
 
 
