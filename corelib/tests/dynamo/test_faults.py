@@ -21,7 +21,7 @@ from corelib.errors import Unavailable
 from corelib.message import Channel, Envelope, Event, Transport
 from corelib.relay import Relay
 from corelib.sqs.broker import Sqs
-from corelib.sqs.queues import Queues
+from corelib.sqs.queues import Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
 from corelib.transaction import Mark, Origin
 from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
@@ -109,7 +109,7 @@ async def drained(store: Dynamo) -> bool:
 
 
 async def arrived(endpoint: str, prefix: str, channel: Channel = MAILS) -> dict[str, list[int]]:
-    """What the queue holds, by key; each event once, where it came first."""
+    """What the queue holds, by key; each event once, where it came first. A standard queue promises no order."""
     aws = Aws(endpoint_url=endpoint, prefix=prefix)
     subscription = SqsSubscription(Queues(aws), [channel.name], poll_seconds=1)
     await subscription.open()
@@ -129,7 +129,8 @@ async def arrived(endpoint: str, prefix: str, channel: Channel = MAILS) -> dict[
         if not left:
             break
     await subscription.close()
-    return {key: list(numbers.values()) for key, numbers in found.items()}
+    kept = list if is_fifo(channel.name) else sorted
+    return {key: kept(numbers.values()) for key, numbers in found.items()}
 
 
 async def test_a_throttled_commit_is_tried_again_under_the_same_token(
