@@ -17,7 +17,7 @@ from iac.environments import tool
 from iac.places import ENVIRONMENTS, ROOM, STACKS
 from iac.workspace import Workspace
 
-_CHECKOV_SECONDS = 200
+_CHECKOV_SECONDS = 110
 Plans = dict[str, dict[str, Any]]
 
 
@@ -64,9 +64,9 @@ _LONG: dict[str, Callable[[Path], Any]] = {
     "plans": partial(_planned, "aws"),
     "gcp_plans": partial(_planned, "gcp"),
     "checkov": _checkov,
-    "said": _tested,
+    "modules_said": _tested,
 }
-_LAST = ("checkov", "said")
+_LAST = ("checkov", "modules_said")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -131,7 +131,7 @@ def checkov(begun: Begun) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def said(begun: Begun) -> dict[str, str]:
+def modules_said(begun: Begun) -> dict[str, str]:
     """What `terraform test` says of each module and stack."""
-    found: dict[str, str] = begun.begin("said").result()
+    found: dict[str, str] = begun.begin("modules_said").result()
     return found

@@ -21,10 +21,10 @@ _VALIDATION = re.compile(r"^  validation \{", re.MULTILINE)
 
 
 @pytest.mark.timeout(300)  # some four hundred small plans
-def test_modules_take_what_is_allowed_and_refuse_the_rest(said: dict[str, str]) -> None:
+def test_modules_take_what_is_allowed_and_refuse_the_rest(modules_said: dict[str, str]) -> None:
     for name in _TESTED:
-        passed = re.search(r"Success! (\d+) passed, 0 failed", said[name])
-        assert passed, said[name]
+        passed = re.search(r"Success! (\d+) passed, 0 failed", modules_said[name])
+        assert passed, modules_said[name]
         assert int(passed[1]) == len(_RUN.findall(_tests(name)))
 
 

@@ -44,7 +44,7 @@ variable "node_tag" {
 
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.node_tag))
-    error_message = "node_tag must be a network tag: up to 63 lower-case letters, digits and hyphens, beginning with a letter."
+    error_message = "node_tag must be a network tag: up to 63 lower-case letters, digits and hyphens, a letter first and no hyphen last."
   }
 }
 
@@ -54,7 +54,7 @@ variable "bucket" {
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
-    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens."
+    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens, no hyphen first or last."
   }
 }
 

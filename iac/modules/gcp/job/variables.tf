@@ -34,7 +34,7 @@ variable "cluster" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,52}[a-z0-9]$", var.cluster))
-    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens."
+    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens, a letter first and no hyphen last."
   }
 }
 
@@ -44,7 +44,7 @@ variable "bucket" {
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
-    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens."
+    error_message = "bucket must be the name of a bucket: 3 to 63 lower-case letters, digits and hyphens, no hyphen first or last."
   }
 }
 

@@ -44,7 +44,7 @@ variable "router_name" {
 
   validation {
     condition     = can(regex("^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", var.router_name))
-    error_message = "router_name must be the name of a router: up to 63 lower-case letters, digits and hyphens, beginning with a letter."
+    error_message = "router_name must be the name of a router: up to 63 lower-case letters, digits and hyphens, a letter first and no hyphen last."
   }
 }
 

@@ -14,7 +14,7 @@ variable "prefix" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}-$", var.prefix))
-    error_message = "prefix must be lower-case letters, digits and hyphens, with a hyphen at its end."
+    error_message = "prefix must be 3 to 32 lower-case letters, digits and hyphens, beginning with a letter, with a hyphen at its end."
   }
 }
 

@@ -34,7 +34,7 @@ variable "cluster" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,52}[a-z0-9]$", var.cluster))
-    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens."
+    error_message = "cluster must be the name of a Dataproc cluster: 3 to 54 lower-case letters, digits and hyphens, a letter first and no hyphen last."
   }
 }
 
