@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from corelib.message import Channel, Envelope, Event, Record
 from corelib.parking import Resumed, resume
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
+from corelib.testing.running import until
 from corelib.transaction import Origin
 
 CHANNEL = Channel("seen", partitions=4)
@@ -78,12 +79,6 @@ async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
 def record(name: str, number: int) -> Record:
     envelope = Envelope(uuid7(), Seen.type, "test", SystemClock().now(), name)
     return envelope.record(CHANNEL.name, Seen(name=name, number=number).model_dump_json().encode())
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110 -- what others did is looked for
-            await asyncio.sleep(0.02)
 
 
 def consumer(store: Postgres, kafka: Kafka, routes: Sequence[Route]) -> Consumer:

@@ -28,7 +28,7 @@ from corelib.service import Service
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues
 from corelib.sqs.subscription import SqsSubscription
-from corelib.testing.running import free_port, running
+from corelib.testing.running import free_port, running, until
 from corelib.transaction import Origin
 from devstack.cable import Cable
 
@@ -60,13 +60,6 @@ def record(number: int, channel: Channel = MAILS, key: str = "k") -> Record:
 
 def number(delivery: Delivery) -> int:
     return Booked.model_validate_json(delivery.record.payload).number
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 @pytest_asyncio.fixture

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from corelib.relay import Relay
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
+from corelib.testing.running import until
 from corelib.transaction import Mark, Origin
 from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
 
@@ -97,13 +98,6 @@ async def running(relay: Relay) -> AsyncIterator[None]:
         await asyncio.wait_for(task, 30)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
-
-
 async def drained(store: Dynamo) -> bool:
     return await store.outbox("looking", CHANNELS).lag_seconds() == 0.0
 
@@ -173,7 +167,7 @@ async def test_a_lost_or_half_done_acknowledgement_is_finished(
 
     faulty.faults["BatchWriteItem"] = [half, lost_answer]
     async with running(relay(store, sqs)):
-        await until(lambda: drained(store), 5)  # a sweep would mend it later
+        await until(lambda: drained(store), seconds=5)  # a sweep would mend it later
     assert len(faulty.calls["BatchWriteItem"]) == 3
     assert await arrived(aws_endpoint, prefix) == {"k": list(range(12))}
 
@@ -186,7 +180,7 @@ async def test_an_acknowledgement_that_fails_beside_the_next_send_is_made_good(
     faulty.faults["BatchWriteItem"] = [refusal("InternalServerError", status=500)] * 3
     small = Relay("sqs", store.outbox("sqs", CHANNELS), sqs, store.committed(), store.parking, batch=4)
     async with running(small):
-        await until(lambda: drained(store), 5)  # a sweep would mend it later
+        await until(lambda: drained(store), seconds=5)  # a sweep would mend it later
     assert await arrived(aws_endpoint, prefix) == {"k": list(range(10))}
 
 
