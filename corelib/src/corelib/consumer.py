@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import ParamSpec, TypeVar
 
 import structlog
@@ -139,10 +140,13 @@ class Consumer:
         deadlines = (route.deadline.total_seconds() for arrival in arrivals for route in arrival.routes)
         clock = asyncio.get_running_loop().time
         began = clock()
-        begun = (arrival for job, arrival in zip(jobs, arrivals, strict=False) if subscription.begin(job.delivery))
+        pairs = zip(jobs, arrivals, strict=False)
+        # Up to the first that comes to somebody else: what is counted as done is always the first of the jobs.
+        begun = takewhile(lambda pair: subscription.begin(pair[0].delivery), pairs)
         try:
             deadline = min(deadlines, default=_IDLE_SECONDS)
-            done = await handle_together(self._store, begun, deadline=deadline, span=self._span)
+            ours = (arrival for _, arrival in begun)
+            done = await handle_together(self._store, ours, deadline=deadline, span=self._span)
         except Exception as error:  # noqa: BLE001 -- each of them is tried by itself, where it is told apart
             log.info("events are handled one by one", key=arrivals[0].record.key, reason=repr(error))
             for job in jobs[: len(arrivals)]:
