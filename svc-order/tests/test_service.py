@@ -1,8 +1,6 @@
 """The whole service with all its parts, spoken to as the other services do: over Kafka and HTTP."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,19 +19,12 @@ from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.service import Service
 from corelib.testing.issuer import Issuer
-from corelib.testing.running import free_port, running
+from corelib.testing.running import free_port, running, until
 from svc_order.app import build
 from svc_order.settings import OrderSettings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 def record(event: Event, event_id: UUID | None = None, payload: bytes | None = None) -> Record:

@@ -1,9 +1,7 @@
 """The whole service with all its parts, spoken to over Kafka as svc-order does."""
 
-import asyncio
-import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +18,7 @@ from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.testing.running import free_port, running
+from corelib.testing.running import free_port, running, until
 from svc_product.app import build
 from svc_product.postgres import SqlCatalogue
 from svc_product.settings import ProductSettings
@@ -49,7 +47,7 @@ class World:
                     self.heard[message.key.decode()].append(dict(message.headers)["ce_type"].decode())
             return kind in self.heard[str(order_id)]
 
-        await until(is_heard, seconds)
+        await until(is_heard, seconds=seconds)
         return self.heard[str(order_id)]
 
     async def stocked(self, units: int) -> str:
@@ -67,13 +65,6 @@ class World:
         assert found is not None
         assert found.shelf is not None
         return found.shelf.on_hand, found.shelf.reserved
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 def record(event: Event, payload: bytes | None = None) -> Record:

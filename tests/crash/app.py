@@ -4,8 +4,10 @@ Every entry of an account is an event; handling it leaves an effect and publishe
 one too; some entries set a timer. So a lost, doubled or overtaken event anywhere shows in the table `effect`.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
@@ -15,6 +17,8 @@ from corelib.message import Channel, Event
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.service import Service
+from corelib.store import Store
+from corelib.transaction import Transaction
 
 ENTRIES = Channel("entries")
 BOOKINGS = Channel("bookings")
@@ -57,23 +61,37 @@ class EntryChimed(Event, type="crash.entry.chimed.v1", channels=(CHIMES,), key="
 
 @dataclass(frozen=True)
 class Book(Actor):
-    """Leaves an effect for each event."""
+    """Leaves an effect for each event, in the way of its store."""
+
+    leave: Callable[[Any, EntryAdded | EntryBooked | EntryChimed], Awaitable[None]]
 
     @receive
-    async def entry_added(self, event: EntryAdded, tx: PostgresTransaction) -> None:
+    async def entry_added(self, event: EntryAdded, tx: Transaction) -> None:
         """Handle the first event of the chain."""
-        await leave(tx, event)
+        await self.leave(tx, event)
         tx.publish(EntryBooked(account=event.account, number=event.number))
 
     @receive
-    async def entry_booked(self, event: EntryBooked, tx: PostgresTransaction) -> None:
+    async def entry_booked(self, event: EntryBooked, tx: Transaction) -> None:
         """Handle the second."""
-        await leave(tx, event)
+        await self.leave(tx, event)
 
     @receive
-    async def entry_chimed(self, event: EntryChimed, tx: PostgresTransaction) -> None:
+    async def entry_chimed(self, event: EntryChimed, tx: Transaction) -> None:
         """Handle a timer."""
-        await leave(tx, event)
+        await self.leave(tx, event)
+
+
+def ledger(settings: ServiceSettings, store: Store, book: Book) -> Service:
+    """Wire the service on a store."""
+    return Service(
+        "ledger",
+        settings,
+        store=store,
+        actors=[book],
+        publishes=[EntryAdded, EntryBooked, EntryChimed],
+        brokers=[Kafka(settings.kafka(), prefix=settings.kafka_prefix, session_seconds=6)],
+    )
 
 
 async def leave(tx: PostgresTransaction, event: EntryAdded | EntryBooked | EntryChimed) -> None:
@@ -89,15 +107,8 @@ def store_of(settings: ServiceSettings) -> Postgres:
 
 
 def build(settings: ServiceSettings) -> Service:
-    """Wire the service."""
-    return Service(
-        "ledger",
-        settings,
-        store=store_of(settings),
-        actors=[Book()],
-        publishes=[EntryAdded, EntryBooked, EntryChimed],
-        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix, session_seconds=6)],
-    )
+    """Wire the service on PostgreSQL."""
+    return ledger(settings, store_of(settings), Book(leave))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,12 @@
 """The service of `crash.app` on DynamoDB, made to be killed: `python -m crash.dynamo_app --only relay`."""
 
-from dataclasses import dataclass
-
-from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
-from corelib.kafka.broker import Kafka
 from corelib.main import main
 from corelib.service import Service
-from crash.app import EntryAdded, EntryBooked, EntryChimed
+from crash.app import Book, EntryAdded, EntryBooked, EntryChimed, ledger
 
 ACCOUNTS = Table("accounts", "name")
 ENTRIES = Table("entries", "id")
@@ -18,27 +14,6 @@ ENTRIES = Table("entries", "id")
 EFFECTS = Table("effects", "kind", "account")
 # So short that a relay which sleeps is thought dead while it does.
 LEASE_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Book(Actor):
-    """Leaves an effect for each event."""
-
-    @receive
-    async def entry_added(self, event: EntryAdded, tx: DynamoTransaction) -> None:
-        """Handle the first event of the chain."""
-        await leave(tx, event)
-        tx.publish(EntryBooked(account=event.account, number=event.number))
-
-    @receive
-    async def entry_booked(self, event: EntryBooked, tx: DynamoTransaction) -> None:
-        """Handle the second."""
-        await leave(tx, event)
-
-    @receive
-    async def entry_chimed(self, event: EntryChimed, tx: DynamoTransaction) -> None:
-        """Handle a timer."""
-        await leave(tx, event)
 
 
 async def leave(tx: DynamoTransaction, event: EntryAdded | EntryBooked | EntryChimed) -> None:
@@ -60,15 +35,8 @@ def store_of(settings: ServiceSettings) -> Dynamo:
 
 
 def build(settings: ServiceSettings) -> Service:
-    """Wire the service."""
-    return Service(
-        "ledger",
-        settings,
-        store=store_of(settings),
-        actors=[Book()],
-        publishes=[EntryAdded, EntryBooked, EntryChimed],
-        brokers=[Kafka(settings.kafka_bootstrap, prefix=settings.kafka_prefix, session_seconds=6)],
-    )
+    """Wire the service on DynamoDB."""
+    return ledger(settings, store_of(settings), Book(leave))
 
 
 if __name__ == "__main__":

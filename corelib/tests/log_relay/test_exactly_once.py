@@ -1,0 +1,129 @@
+"""From PostgreSQL's outbox to Kafka exactly once: what crashes and zombies must not change."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from corelib.errors import LeaseLost
+from corelib.kafka.broker import Kafka
+from corelib.outbox_log import OutboxLog
+from corelib.postgres.log import PostgresLogTable
+from corelib.postgres.store import Postgres
+from corelib.testing.running import parts_running, until
+from log_relay.notes import CHANNELS, delivered, following, leased, note, on_topic, relay
+
+
+class _DiesBeforeItsCursorMoves(OutboxLog):
+    """The log of a relay that is killed after the broker's commit and before its own."""
+
+    async def commit(self, position: Any) -> None:
+        if position.id:
+            raise asyncio.CancelledError
+        await super().commit(position)
+
+
+async def test_a_relay_killed_between_send_and_commit_sends_nothing_twice(
+    store: Postgres, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    await note(store, *range(20))
+    source = _DiesBeforeItsCursorMoves(PostgresLogTable(store._pool, "kafka", CHANNELS), "kafka")
+    with pytest.raises(asyncio.CancelledError):
+        await relay(store, kafka, source=source).run(asyncio.Event())
+    assert sorted(await on_topic(kafka, kafka_bootstrap)) == list(range(20))
+
+    await note(store, 20)
+    assert await delivered(store, kafka, kafka_bootstrap, last=20) == list(range(21))
+
+
+async def test_what_a_relay_had_half_sent_when_it_died_is_seen_by_nobody(
+    store: Postgres, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    await note(store, *range(10))
+    log, sink = await leased(store, "the dead"), kafka.log("outbox")
+    assert await sink.begin() is None
+    chunk = await log.read(100)
+    assert chunk
+    producer = sink._producer
+    assert producer is not None
+    await producer.begin_transaction()
+    await sink._send_all(producer, chunk.rows)
+    assert await on_topic(kafka, kafka_bootstrap) == []
+
+    await log.release()
+    assert await delivered(store, kafka, kafka_bootstrap, last=9) == list(range(10))
+    await sink.close()
+    assert await on_topic(kafka, kafka_bootstrap) == list(range(10))
+
+
+async def test_a_relay_that_was_only_thought_dead_can_send_nothing_more(
+    store: Postgres, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    await note(store, 1)
+    log, zombie, successor = await leased(store), kafka.log("outbox"), kafka.log("outbox")
+    chunk = await log.read(1)
+    assert chunk
+    await zombie.begin()
+    await successor.begin()
+    with pytest.raises(LeaseLost):
+        await zombie.send(chunk.rows, chunk.receipt)
+    assert await on_topic(kafka, kafka_bootstrap) == []
+    await successor.send(chunk.rows, chunk.receipt)
+    await successor.close()
+    assert await on_topic(kafka, kafka_bootstrap) == [1]
+
+
+async def test_a_receipt_says_how_far_the_last_relay_came(store: Postgres, kafka: Kafka) -> None:
+    await note(store, 1, 2)
+    log, sink = await leased(store), kafka.log("outbox")
+    await sink.begin()
+    first = await log.read(1)
+    assert first
+    await sink.send(first.rows, first.receipt)
+    await sink.close()
+    await log.release()
+
+    other, next_sink = await leased(store, "other"), kafka.log("outbox")
+    receipt = await next_sink.begin()
+    await next_sink.close()
+    assert receipt == first.receipt
+    await other.recover(receipt)
+    assert await following(other) == [2]
+
+
+async def test_an_old_receipt_takes_nothing_back(store: Postgres) -> None:
+    await note(store, 1, 2)
+    log = await leased(store)
+    first = await log.read(1)
+    second = await log.read(1)
+    assert first
+    assert second
+    await log.commit(second.after)
+    await log.recover(first.receipt)
+    assert await following(log) == []
+
+
+async def test_a_receipt_of_another_database_says_nothing(store: Postgres) -> None:
+    await note(store, 1)
+    log = await leased(store)
+    chunk = await log.read(1)
+    assert chunk
+    log.rewind()
+    await log.recover(chunk.after.receipt("another database", "an event"))
+    assert await following(log) == [1]
+
+
+async def test_events_written_while_the_relay_runs_arrive_once_in_order_of_their_keys(
+    store: Postgres, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    async def there() -> bool:
+        return len(await on_topic(kafka, kafka_bootstrap)) >= 200
+
+    async with parts_running(relay(store, kafka), relay(store, kafka)):
+        for number in range(200):
+            await note(store, number, name=f"key-{number % 5}")
+        await until(there)
+    seen = await on_topic(kafka, kafka_bootstrap)
+    assert sorted(seen) == list(range(200))
+    for key in range(5):
+        assert [n for n in seen if n % 5 == key] == list(range(key, 200, 5))
