@@ -47,7 +47,21 @@ def application(
     )
     # The last one: the router asks resources of an equal prefix in the order in which they came.
     app.router.add_route("*", r"/{anything:[\s\S]*}", observed("(none)", _nothing_here))
+    server = _Server("")
+    server.add_route("OPTIONS", observed(server.canonical, _here))
+    app.router.register_resource(server)
     return app
+
+
+class _Server(web.PlainResource):
+    """The server as a whole: the target `*` of RFC 9110, 9.3.7, which aiohttp takes for no path."""
+
+    @property
+    def canonical(self) -> str:
+        return "*"
+
+    def _match(self, path: str) -> dict[str, str] | None:
+        return {} if path == self.canonical else None
 
 
 def observed(address: str, handler: Handler) -> Handler:
@@ -88,6 +102,11 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
         log.error("request failed", method=request.method, path=request.path, exc_info=error)
         known = problem.fault()
     return problem.response(known)
+
+
+async def _here(_: web.Request) -> web.StreamResponse:
+    """Answer `OPTIONS *`, which asks for no more than that somebody answers."""
+    return web.Response(status=204)
 
 
 async def _nothing_here(request: web.Request) -> web.StreamResponse:

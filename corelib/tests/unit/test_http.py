@@ -100,6 +100,17 @@ async def test_a_method_that_an_address_lacks_is_told_which_it_has(doors: tuple[
     assert (await client.delete("/doors/closed")).headers["Allow"] == "GET,POST"
 
 
+async def test_a_question_to_the_whole_server_is_answered_and_counted(doors: tuple[Client, Doors]) -> None:
+    client, _ = doors
+    before = answered("OPTIONS", "*", 204)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"OPTIONS * HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")  # which no client of aiohttp sends
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert answered("OPTIONS", "*", 204) == before + 1
+
+
 async def test_what_is_being_answered_is_told_while_it_is(doors: tuple[Client, Doors]) -> None:
     client, api = doors
     asking = asyncio.create_task(client.get("/doors/closed"))
