@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.frame import Aim, Bench, Figure, keep
+from bench.frame import Aim, Bench, Figure
+from bench.record import keep
 
 
 def bench(work: Path, *, quick: bool = False) -> Bench:

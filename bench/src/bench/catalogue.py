@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.frame import RESULTS, Bench, Figure, keep
+from bench.frame import RESULTS, Bench, Figure
 
 BENCHES = {
     "dynamo": "bench.dynamo",
@@ -30,7 +30,10 @@ def measure(name: str, console: Console, *, quick: bool, folder: Path = RESULTS)
     """Run a bench, keep its figure in a folder, and return the record."""
     with TemporaryDirectory(prefix="souk-bench-") as work:
         bench = Bench(name, quick=quick, work=Path(work), console=console)
-        return keep(asyncio.run(_run(BENCHES[name], bench)), bench, folder)
+        figure = asyncio.run(_run(BENCHES[name], bench))
+    from bench.record import keep  # noqa: PLC0415 -- matplotlib is heavy, and a bench may measure its own process
+
+    return keep(figure, bench, folder)
 
 
 async def _run(module: str, bench: Bench) -> Figure:

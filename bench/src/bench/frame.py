@@ -1,11 +1,10 @@
-"""What every bench shares: contenders measured in turn, ratios within a round, and the record of it.
+"""What every bench shares: contenders measured in turn, ratios within a round, and the servers that it needs.
 
 A bench is a module of this package with `async def run(bench: Bench) -> Figure`, named in `bench.catalogue`. Machines
 that run benches are shared and noisy, so contenders take turns and a ratio is the median of the ratios of each round.
 """
 
 import asyncio
-import json
 import os
 import platform
 import time
@@ -158,18 +157,6 @@ def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
     load = round(os.getloadavg()[0], 1)
     return {"cores": os.cpu_count(), "load": load, "system": f"{platform.system()} {platform.machine()}", **versions()}
-
-
-def keep(figure: Figure, bench: Bench, folder: Path = RESULTS) -> dict[str, Any]:
-    """Write the record and the picture; return the record. A quick run never overwrites a full one."""
-    from bench.bars import draw  # noqa: PLC0415 -- matplotlib is heavy, and a bench that measures memory imports this
-
-    folder.mkdir(exist_ok=True)
-    record = figure.record(bench)
-    name = f"{bench.name}-quick" if bench.quick else bench.name
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
-    draw(figure, folder / f"{name}.png")
-    return record
 
 
 @asynccontextmanager

@@ -4,15 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from corelib.actor import Route
+from corelib.memory.cluster import Cluster
 from corelib.memory.database import Database, Unit
 from corelib.message import Record
-
-if TYPE_CHECKING:
-    from corelib.memory.cluster import Cluster
 
 Stream = tuple[str, str]
 """A handler and a key."""
@@ -59,7 +56,7 @@ class Ledger:
         self._check_parking()
         self._check_timers(skew)
 
-    def check_topics(self, cluster: "Cluster", *, once: bool) -> None:
+    def check_topics(self, cluster: Cluster, *, once: bool) -> None:
         """Raise `PromiseBroken` for an event on a topic that nobody committed, or (`once`) that is there twice."""
         committed = Counter(_place(record) for each in self.happenings for record in each.unit.records)
         seen: Counter[Stream] = Counter()
