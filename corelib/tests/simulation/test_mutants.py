@@ -24,9 +24,9 @@ from corelib.message import Channel, Record
 from corelib.offsets import Offsets
 from corelib.outbox_log import OutboxLog, Position
 from corelib.part import Part
-from corelib.testing.node import Node
 from corelib.testing.scenarios import Ledger
 from corelib.testing.simulation import simulate
+from corelib.testing.world import Node
 from corelib.transaction import Mark
 
 SEEDS = range(400)

@@ -12,12 +12,11 @@ import pytest
 from corelib.actor import Actor, receive
 from corelib.memory.transaction import MemoryTransaction
 from corelib.message import Event
-from corelib.testing.node import Node
 from corelib.testing.scenario import Scenario
 from corelib.testing.scenarios import ECHOES, NOTES, Ledger, LedgerAtLeastOnce, Noted
 from corelib.testing.simulation import Failed, explore, simulate
 from corelib.testing.virtual_loop import Stuck, VirtualLoop
-from corelib.testing.world import World
+from corelib.testing.world import Node, World
 
 
 @pytest.mark.timeout(300)

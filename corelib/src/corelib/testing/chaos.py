@@ -3,12 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from corelib.testing.node import Node
-
-if TYPE_CHECKING:
-    from corelib.testing.world import World
+from corelib.testing.world import Node, World
 
 FAULTS = (
     "crash", "crash_soon", "crash_in_ambush", "freeze", "freeze_soon", "freeze_in_ambush", "cut", "lose", "delay",
@@ -26,7 +22,7 @@ _MOST_KINDS = 5
 class Chaos:
     """Strikes at random moments, and between any two steps of the loop. `end` mends everything."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
         self._random = world.random
         self._task: asyncio.Task[None] | None = None

@@ -19,8 +19,7 @@ from corelib.timers import Timers
 from corelib.transaction import channels_of
 
 if TYPE_CHECKING:
-    from corelib.testing.node import Node
-    from corelib.testing.world import World
+    from corelib.testing.world import Node, World
 
 
 class Scenario:

@@ -14,9 +14,8 @@ from corelib.dynamo.tables import Table
 from corelib.memory.transaction import MemoryTransaction
 from corelib.message import Channel, Event
 from corelib.testing.ledger import PromiseBroken
-from corelib.testing.node import Node
 from corelib.testing.scenario import Scenario
-from corelib.testing.world import World
+from corelib.testing.world import Node, World
 from corelib.transaction import Timer
 
 NOTES = Channel("notes", partitions=3)

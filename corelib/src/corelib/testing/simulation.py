@@ -22,6 +22,7 @@ than from `world.random`, or do real I/O. See docs/testing.md.
 """
 
 import argparse
+import asyncio
 import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -35,14 +36,16 @@ import structlog
 import tenacity.wait
 
 from corelib.ids import made_by
+from corelib.testing.chaos import Chaos
 from corelib.testing.ledger import PromiseBroken
 from corelib.testing.scenario import Scenario
 from corelib.testing.virtual_loop import VirtualLoop
 from corelib.testing.weather import EPOCH
-from corelib.testing.world import World
+from corelib.testing.world import Node, World
 
 _SCENARIO = "corelib.testing.scenarios:Ledger"
 _ID_BITS = 74
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def explore(scenario: Callable[[], Scenario], seeds: Iterable[int]) -> int:
 
 def _judge(world: World) -> BaseException | None:
     try:
-        world.loop.run(world.run())
+        world.loop.run(_play(world))
         world.ledger.check(skew=timedelta(seconds=2 * world.scenario.skew_seconds))
         world.ledger.check_topics(world.cluster, once=world.scenario.exactly_once)
         world.scenario.check(world)
@@ -97,6 +100,21 @@ def _judge(world: World) -> BaseException | None:
     except Exception as error:  # noqa: BLE001 -- whatever a schedule ends with is its outcome
         return error
     return None
+
+
+async def _play(world: World) -> None:
+    """Let the scenario drive its nodes through bad weather, then wait in good weather until all is done."""
+    scenario, chaos = world.scenario, Chaos(world)
+    world.nodes.extend(Node(world, place, 1) for place in range(scenario.replicas))
+    chaos.start()
+    async with asyncio.timeout(scenario.seconds):
+        await scenario.drive(world)
+        await chaos.end()
+        while not (world.ledger.settled() and scenario.settled(world)):
+            world.replace_failed()
+            await asyncio.sleep(_LOOK_SECONDS)
+    for node in world.nodes:
+        node.kill()
 
 
 @contextmanager
