@@ -1,14 +1,17 @@
 """`make bench-import`: what importing a service costs, and what it holds when it has nothing to do.
 
-Seconds of CPU, since a shared machine's clock counts others' work; every import is a fresh interpreter with warm files
-and loads what `python -m svc_mine` does. The libraries that no service can do without, alone, are the limit.
+Seconds of CPU, since a shared machine's clock counts others' work; every import is a fresh interpreter with warm files,
+compiled before, and loads what `python -m svc_mine` does. The libraries that no service can do without, alone, are the
+limit.
 """
 
 import asyncio
+import os
 import resource
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import psutil
@@ -27,13 +30,16 @@ _START_SECONDS = 120
 async def run(bench: Bench) -> Figure:
     """Import each service some times, then let each idle on real parts."""
     rounds = 3 if bench.quick else 9
-    imports: dict[str, Contender] = {f"import svc_{name}, s": _import(f"svc_{name}.__main__") for name in SERVICES}
-    alone: dict[str, Contender] = {LIBRARIES: _import("aiohttp.web, pydantic, asyncpg, aiokafka")}
+    compiled = _compiled(bench.work)
+    imports = {f"import svc_{name}, s": _import(f"svc_{name}.__main__", compiled) for name in SERVICES}
+    alone = {LIBRARIES: _import("aiohttp.web, pydantic, asyncpg, aiokafka", compiled)}
+    for contend in (imports | alone).values():
+        await contend()  # compiles
     samples = dict(await bench.interleaved(imports | alone, rounds=rounds, unit="s"))
     limit = {LIBRARIES: samples.pop(LIBRARIES)}
     async with _parts(bench) as env:
         for name in SERVICES:
-            idle = await _idle_mb(bench, name, env)
+            idle = await _idle_mb(bench, name, env | compiled)
             samples[f"idle svc_{name}, MB"] = [idle]
             bench.say(f"idle svc_{name}: {idle:.0f} MB")
     return Figure(
@@ -50,10 +56,17 @@ async def run(bench: Bench) -> Figure:
     )
 
 
-def _import(modules: str) -> Contender:
+def _compiled(work: Path) -> dict[str, str]:
+    """Return the variables by which Python keeps what it compiled, even where it is told to keep nothing."""
+    return {"PYTHONPYCACHEPREFIX": str(work / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+
+
+def _import(modules: str, compiled: Mapping[str, str]) -> Contender:
     async def contend() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", f"import {modules}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"import {modules}", env={**os.environ, **compiled}
+        )
         if await process.wait():
             raise RuntimeError(f"{modules} cannot be imported")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
