@@ -147,23 +147,23 @@ Recover(r) ==
        ELSE Step(r, [relay[r] EXCEPT !.state = "ready"]) /\ UNCHANGED cursor
     /\ UNCHANGED <<database, lease, broker, inbox, budget>>
 
-(* Three statements, and others run between them: floor, snapshot, next. *)
+(* One statement, in three steps between which others run: snapshot, floor, next. *)
 OpenTick(r) ==
     /\ relay[r].state = "ready" /\ BySnapshot /\ Ready(relay[r].position) = {}
     /\ IF \E row \in rows: ~OnTopic(row) THEN UNCHANGED budget
        ELSE budget.tick > 0 /\ budget' = [budget EXCEPT !.tick = @ - 1]
-    /\ Step(r, [relay[r] EXCEPT !.state = "floor", !.opening = [None EXCEPT !.floor = nextId - 1]])
+    /\ Step(r, [relay[r] EXCEPT !.state = "snapshot",
+                !.opening = [None EXCEPT !.xmax = completed + 1, !.xip = {x \in DOMAIN running: x <= completed}]])
     /\ UNCHANGED <<database, cursor, lease, broker, inbox>>
 
-TakeSnapshot(r) ==
-    /\ relay[r].state = "floor"
-    /\ Step(r, [relay[r] EXCEPT !.state = "snapshot", !.opening.xmax = completed + 1,
-                                !.opening.xip = {x \in DOMAIN running: x <= completed}])
+TakeFloor(r) ==
+    /\ relay[r].state = "snapshot"
+    /\ Step(r, [relay[r] EXCEPT !.state = "floor", !.opening.floor = nextId - 1])
     /\ UNCHANGED <<database, cursor, lease, broker, inbox, budget>>
 
 TakeNext(r) ==
     LET p == relay[r].position IN
-    /\ relay[r].state = "snapshot"
+    /\ relay[r].state = "floor"
     /\ Step(r, [relay[r] EXCEPT !.state = "open", !.opening = None, !.position =
         [done |-> IF p.tick = None THEN p.done ELSE p.tick,
          tick |-> [relay[r].opening EXCEPT !.next = nextXid], number |-> p.number + 1, id |-> 0]])
@@ -260,12 +260,12 @@ KillConsumer(c) ==
 KillDatabase ==
     /\ Fault
     /\ running' = <<>> /\ nextXid' = diskXid + 1 /\ nextId' = diskId + 1 /\ completed' = diskXid
-    /\ relay' = [r \in Relays |-> IF relay[r].state \in {"floor", "snapshot", "open"} THEN Asleep ELSE relay[r]]
+    /\ relay' = [r \in Relays |-> IF relay[r].state \in {"snapshot", "floor", "open"} THEN Asleep ELSE relay[r]]
     /\ UNCHANGED <<rows, count, diskXid, diskId, cursor, lease, broker, inbox>>
 
 -----------------------------------------------------------------------------
 
-Relaying(r) == \/ Take(r) \/ StartProducer(r) \/ Recover(r) \/ OpenTick(r) \/ TakeSnapshot(r) \/ TakeNext(r)
+Relaying(r) == \/ Take(r) \/ StartProducer(r) \/ Recover(r) \/ OpenTick(r) \/ TakeFloor(r) \/ TakeNext(r)
                \/ Read(r) \/ Send(r) \/ MoveCursor(r) \/ Pass(r)
 Consuming(c) == Fetch(c) \/ Handle(c) \/ Mark(c) \/ CommitOffset(c)
 Writing == \E x \in Xids: Write(x) \/ Commit(x) \/ RollBack(x)

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from corelib.postgres import queries
+from corelib.postgres import log_queries
 from corelib.postgres.store import Postgres
 
 FILL = """
@@ -21,7 +21,7 @@ async def connection(postgres_dsn: str) -> AsyncIterator[asyncpg.Connection]:
     schema = f"t{uuid4().hex[:12]}"
     await Postgres(postgres_dsn, schema=schema).provision()
     connection = await asyncpg.connect(
-        postgres_dsn, server_settings={"search_path": schema, **queries.PLANNED_FOR_RELAYS}
+        postgres_dsn, server_settings={"search_path": schema, **log_queries.PLANNED_FOR_RELAYS}
     )
     await connection.execute(FILL)
     yield connection
@@ -33,34 +33,44 @@ async def plan(connection: asyncpg.Connection, query: str, *args: object) -> str
     return "\n".join(row[0] for row in rows)
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+MODES = pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+YOUNG, LATE = "Index Scan using outbox_0_id", "Index Scan using outbox_0_xid"
+
+
+def require_indexes(shown: str, *, looks: int) -> None:
+    """Rows of the ring are looked for so many times, each time by the index on ids and twice by that on xids."""
+    assert shown.count(YOUNG) == looks
+    assert shown.count(LATE) == 2 * looks
+    assert "Seq Scan on outbox_0" not in shown
+    assert "Rows Removed" not in shown
+
+
+@MODES
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_page_is_read_from_the_index_without_a_look_at_the_rest(
+async def test_a_page_is_read_from_the_indexes_without_a_look_at_the_rest(
     connection: asyncpg.Connection, mode: str
 ) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
     snapshot = await connection.fetchval("SELECT pg_current_snapshot()")
-    shown = await plan(connection, queries.READ_YOUNG, 10_000, "1", snapshot, ["c"], 100)
-    assert "Index Scan using outbox_0_id" in shown
-    assert "Sort  (" not in shown
-    assert "Rows Removed" not in shown
+    shown = await plan(connection, log_queries.READ_PAGE, 10_000, "1", ["c"], ["3"], "1", 100, snapshot, 10_000)
+    require_indexes(shown, looks=1)
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@MODES
 @pytest.mark.asyncio(loop_scope="module")
-async def test_late_rows_are_found_by_their_transactions(connection: asyncpg.Connection, mode: str) -> None:
+async def test_a_tick_is_opened_and_read_from_the_indexes_in_one_statement(
+    connection: asyncpg.Connection, mode: str
+) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
-    snapshot = await connection.fetchval("SELECT pg_current_snapshot()")
-    shown = await plan(connection, queries.READ_LATE, ["3"], "4", "5", 0, snapshot, ["c"], 100)
-    assert shown.count("Index Scan using outbox_0_xid") == 2
-    assert "outbox_0_id" not in shown
+    shown = await plan(connection, log_queries.READ_TICK, 10_000, "1", ["c"], ["3"], "1", 100)
+    require_indexes(shown, looks=2)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_lag_of_a_backlog_costs_a_look_at_its_first_row(connection: asyncpg.Connection) -> None:
-    await connection.execute(queries.NEW_CURSOR, "relay")
-    shown = await plan(connection, queries.OUTBOX_LAG, "relay", ["c"])
+    await connection.execute(log_queries.NEW_CURSOR, "relay")
+    shown = await plan(connection, log_queries.OUTBOX_LAG, "relay", ["c"])
     assert "Index Scan using outbox_0_id" in shown
     assert "Seq Scan on outbox_0" not in shown
     assert "Sort  (" not in shown
-    assert await connection.fetchval(queries.OUTBOX_LAG, "relay", ["c"]) > 0
+    assert await connection.fetchval(log_queries.OUTBOX_LAG, "relay", ["c"]) > 0

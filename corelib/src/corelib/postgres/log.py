@@ -9,7 +9,7 @@ import asyncpg
 
 from corelib.broker import Outgoing
 from corelib.outbox_log import Position, Snapshot, Term, Tick
-from corelib.postgres import queries
+from corelib.postgres import log_queries
 from corelib.postgres.pool import Pool
 
 _ID = 5
@@ -27,33 +27,29 @@ class PostgresLogTable:
     async def take(self, holder: str, lease: timedelta) -> Term | None:
         """Take or renew the lease; None while another relay holds it."""
         async with self._pool.connection() as connection:
-            await connection.execute(queries.NEW_CURSOR, self._relay)
-            row = await connection.fetchrow(queries.TAKE_LEASE, self._relay, holder, lease)
+            await connection.execute(log_queries.NEW_CURSOR, self._relay)
+            row = await connection.fetchrow(log_queries.TAKE_LEASE, self._relay, holder, lease)
         return None if row is None else Term(row["fence"], row["database"], _position(row))
 
     async def here(self) -> tuple[str, int]:
         """Return the cluster's identity, and how far its transactions have come."""
         async with self._pool.connection() as connection:
-            (where,) = await connection.fetch(queries.WHERE_ARE_WE)
+            (where,) = await connection.fetch(log_queries.WHERE_ARE_WE)
         return where["database"], int(where["now"])
 
     async def read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
         """Return rows of the open tick behind `position.id`, or when there are none left those of the next."""
         async with self._pool.connection() as connection:
             known_empty = position.tick is None or (position.number, position.id) == self._finished
-            if not known_empty and (rows := await self._rows(connection, position, limit)):
+            if not known_empty and (rows := await self._page(connection, position, limit)):
                 return position, rows
-            position = position.following(await _tick(connection))
-            rows = await self._rows(connection, position, limit)
-            if rows:
-                await connection.execute(queries.KEEP_TICK)
-            return position, rows
+            return await self._tick(connection, position, limit)
 
     async def move(self, fence: int | None, position: Position) -> bool:
         """Store how far the relay has come; False if the lease is another's."""
         async with self._pool.connection() as connection:
             moved: str = await connection.execute(
-                queries.MOVE_CURSOR,
+                log_queries.MOVE_CURSOR,
                 self._relay,
                 fence,
                 *_columns(position.done),
@@ -66,41 +62,44 @@ class PostgresLogTable:
     async def lag_seconds(self) -> float:
         """Return the age of the oldest row that the stored position does not cover."""
         async with self._pool.connection() as connection:
-            return float(await connection.fetchval(queries.OUTBOX_LAG, self._relay, self._channels))
+            return float(await connection.fetchval(log_queries.OUTBOX_LAG, self._relay, self._channels))
 
     async def holds(self, id: int, event_id: str) -> bool:  # noqa: A002 -- the row's own word
         """Tell whether the outbox has this row, with this event in it."""
         async with self._pool.connection() as connection:
-            return bool(await connection.fetchval(queries.HOLDS_ROW, id, event_id.encode()))
+            return bool(await connection.fetchval(log_queries.HOLDS_ROW, id, event_id.encode()))
 
     async def give_up(self, fence: int) -> None:
         """End the lease."""
         async with self._pool.connection() as connection:
-            await connection.execute(queries.RELEASE_LEASE, self._relay, fence)
+            await connection.execute(log_queries.RELEASE_LEASE, self._relay, fence)
 
-    async def _rows(self, connection: asyncpg.Connection, position: Position, limit: int) -> Sequence[Outgoing]:
-        done, tick = position.done, position.tick and position.tick.snapshot
+    async def _page(self, connection: asyncpg.Connection, position: Position, limit: int) -> Sequence[Outgoing]:
+        tick = position.tick and position.tick.snapshot
+        since = self._since(position.done, max(position.id, position.done.floor))
+        rows = await connection.fetch(log_queries.READ_PAGE, *since, limit, tick, position.id)
+        return self._in_order(position, rows, limit)
+
+    async def _tick(
+        self, connection: asyncpg.Connection, last: Position, limit: int
+    ) -> tuple[Position, Sequence[Outgoing]]:
+        done = last.tick or last.done
+        first, *rows = await connection.fetch(log_queries.READ_TICK, *self._since(done, done.floor), limit)
+        position = last.following(Tick(first["snapshot"], first["floor"], int(first["next"])))
+        return position, self._in_order(position, rows, limit)
+
+    def _since(self, done: Tick, after: int) -> tuple[object, ...]:
         _, xmax, under_way = done.snapshot
-        after = max(position.id, done.floor)
-        rows: list[asyncpg.Record] = await connection.fetch(
-            queries.READ_YOUNG, after, str(done.next), tick, self._channels, limit
-        )
-        if under_way or xmax < done.next:
-            since = ([str(xid) for xid in under_way], str(xmax), str(done.next))
-            late = await connection.fetch(queries.READ_LATE, *since, position.id, tick, self._channels, limit)
-            if late:
-                rows = sorted(rows + late, key=itemgetter(_ID))[:limit]
+        return after, str(done.next), self._channels, [str(xid) for xid in under_way], str(xmax)
+
+    def _in_order(self, position: Position, rows: list[asyncpg.Record], limit: int) -> Sequence[Outgoing]:
+        _, xmax, under_way = position.done.snapshot
+        if under_way or xmax < position.done.next:
+            rows = sorted(rows, key=itemgetter(_ID))[:limit]
         if len(rows) < limit:
             # What a tick sees is settled: nothing can be behind its last row.
             self._finished = (position.number, rows[-1][_ID] if rows else position.id)
         return cast("Sequence[Outgoing]", rows)
-
-
-async def _tick(connection: asyncpg.Connection) -> Tick:
-    # Two statements: the floor must be older than the snapshot it belongs to.
-    floor = await connection.fetchval(queries.TAKE_FLOOR)
-    (row,) = await connection.fetch(queries.TAKE_TICK)
-    return Tick(row["snapshot"], floor, int(row["next"]))
 
 
 def _position(row: asyncpg.Record) -> Position:

@@ -1,6 +1,7 @@
 """The SQL of what operators do: replay, audit, a new era. Beside `queries`, which is the services' own."""
 
-from corelib.postgres.queries import HERE, SLOTS
+from corelib.postgres.log_queries import HERE
+from corelib.postgres.queries import SLOTS
 
 # -- history_bounds -- the first and the last id that the ring keeps.
 _BOUNDS = " UNION ALL ".join(f"SELECT min(id) AS first, max(id) AS last FROM outbox_{slot}" for slot in SLOTS)  # noqa: S608 -- our own names

@@ -22,6 +22,7 @@ from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
 from corelib.postgres.inbox import Inbox, InboxKeeper, is_mark, lacks_day, recall_mark
 from corelib.postgres.log import PostgresLogTable
+from corelib.postgres.log_queries import PLANNED_FOR_RELAYS
 from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool, translated
@@ -63,7 +64,7 @@ class Postgres:
         self._migrations = migrations
         self._pool = Pool(dsn, schema=schema, size=pool_size)
         # Relays have connections of their own: planned for their queries, and not to be had by busy handlers.
-        self._relays = Pool(dsn, schema=schema, size=_RELAY_CONNECTIONS, least=0, settings=queries.PLANNED_FOR_RELAYS)
+        self._relays = Pool(dsn, schema=schema, size=_RELAY_CONNECTIONS, least=0, settings=PLANNED_FOR_RELAYS)
         self._ring = Ring(self._pool)
         self._inbox = Inbox(self._pool)
         self._origin: Origin | None = None
