@@ -1,8 +1,6 @@
 """Whether PostgreSQL lets the outbox do its work."""
 
-import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
 from corelib.postgres import operator_queries as queries
@@ -10,17 +8,25 @@ from corelib.postgres.store import Postgres
 
 _OLD_XIDS = 1_000_000_000
 _MEBIBYTE = 1 << 20
+_NO_NEXT_DAY = (
+    "it cannot make the inbox's table of the next day, which is done two days ahead; from the first day without one"
+    " handlers fail"
+)
+_HOLDS_RING = (
+    "it has read or written an outbox table, so the ring cannot turn past it, and grows; events flow meanwhile"
+)
+_HOLDS_VACUUM = "what others update or delete meanwhile stays as dead rows; the outbox makes none, and goes on"
 
 
 async def transactions(case: Case) -> Sequence[Finding]:
-    """Name transactions that keep PostgreSQL from clearing up behind everybody else."""
+    """Name transactions that hold the ring, or keep PostgreSQL from clearing up behind everybody else."""
     store = _postgres(case)
     return [
         warning(
             "postgres",
             f"a transaction of {row['usename']} ({row['application_name'] or 'unnamed'}, pid {row['pid']}, database"
-            f" {row['datname']}, {row['state']}) is open for {span(row['seconds'])}: what others update or delete"
-            " meanwhile stays as dead rows; the outbox makes none, and goes on",
+            f" {row['datname']}, {row['state']}) is open for {span(row['seconds'])}: "
+            + (_HOLDS_RING if row["holds_ring"] else _HOLDS_VACUUM),
             f"Let it end, or end it: SELECT pg_terminate_backend({row['pid']}). Set"
             " idle_in_transaction_session_timeout.",
         )
@@ -45,22 +51,28 @@ async def ring(case: Case) -> Sequence[Finding]:
     ]
 
 
-async def clock(case: Case) -> Sequence[Finding]:
-    """Compare the database's clock with this machine's, at the middle of a round trip."""
-    store, began = _postgres(case), time.time()
-    row = await store.fetchrow("SELECT clock_timestamp() AS there")
-    here = datetime.fromtimestamp((began + time.time()) / 2, UTC)
-    if row is None or abs(row["there"] - here) <= case.skew:
-        return []
-    ahead = (row["there"] - here).total_seconds()
-    way = "ahead of" if ahead > 0 else "behind"
-    return [
-        warning(
-            "clocks",
-            f"the database's clock is {abs(ahead):.1f} s {way} this machine's",
-            "Synchronise both (NTP): timers fire by the service's clock, lag is measured across the two.",
-        )
-    ]
+async def rights(case: Case) -> Sequence[Finding]:
+    """Ask now for the rights that are needed at midnight, and at the next turn of the ring."""
+    row = await _postgres(case).fetchrow(queries.KEEPING_RIGHTS)
+    return [] if row is None else list(judge_rights(**row))
+
+
+def judge_rights(
+    *, role: str, schema: str, may_create: bool, not_emptied: Sequence[str], not_owned: Sequence[str]
+) -> Iterator[Finding]:
+    """Say what a role cannot do that its service will have to."""
+    if not may_create:
+        what = f"role {role} may not create tables in schema {schema}: {_NO_NEXT_DAY}"
+        yield problem("inbox", what, f"GRANT CREATE ON SCHEMA {schema} TO {role}.")
+    if not_owned:
+        what = f"role {role} does not own {', '.join(not_owned)}: "
+        what += _NO_NEXT_DAY if "inbox" in not_owned else "what is not its own it cannot drop when its time is over"
+        statements = "; ".join(f"ALTER TABLE {schema}.{name} OWNER TO {role}" for name in not_owned)
+        yield problem("inbox", what, f"{statements}. Give `corelib` the service's own role.")
+    if not_emptied:
+        what = f"role {role} may not empty {', '.join(not_emptied)}: the ring cannot turn, and grows"
+        tables = ", ".join(f"{schema}.{name}" for name in not_emptied)
+        yield problem("outbox ring", what, f"GRANT TRUNCATE ON {tables} TO {role}.")
 
 
 async def age(case: Case) -> Sequence[Finding]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from corelib.doctor import database, flow, queues, topics
+from corelib.doctor import clocks, database, flow, queues, topics
 from corelib.doctor.finding import Case, Check, Finding, Level, problem
-from corelib.errors import CorelibError
 from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
 from corelib.service import Service
@@ -17,9 +16,11 @@ async def examine(case: Case) -> list[Finding]:
     """Return everything found, the worst first."""
     service, found = case.service, []
     checks: list[Check] = [flow.schema, *_of_brokers(service)]
+    if clocks.on_aws(case):
+        checks.append(clocks.aws_clock)
     try:
         await service.store.open(service.origin)
-    except CorelibError as error:
+    except Exception as error:  # noqa: BLE001 -- as in `_made`
         found.append(problem(service.store.name, str(error), "The service is alive and waits for it."))
     else:
         checks += _of_stores(service)
@@ -33,14 +34,14 @@ async def examine(case: Case) -> list[Finding]:
 async def _made(check: Check, case: Case) -> Sequence[Finding]:
     try:
         return await check(case)
-    except CorelibError as error:
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the other checks are made, and it is told
         return [problem(f"check of {check.__name__}", f"could not be made: {error}", "Mend the reason, ask again.")]
 
 
 def _of_stores(service: Service) -> list[Check]:
     checks: list[Check] = [flow.relays, flow.parked]
     if isinstance(service.store, Postgres):
-        checks += [database.transactions, database.ring, database.clock, database.age]
+        checks += [database.transactions, database.ring, database.rights, database.age, clocks.database_clock]
     return checks
 
 

@@ -89,13 +89,19 @@ FROM era, pg_control_system()
 # -- relay_state -- a lease that was given up has no holder.
 RELAY_STATE = "SELECT holder, lease_until, tick_number, tick_id FROM outbox_cursor WHERE relay = $1"
 
-# -- long_transactions -- any in the cluster that has a number: until it ends, no snapshot is past it.
-LONG_TRANSACTIONS = """
-SELECT pid, usename, datname, application_name, state, extract(epoch FROM now() - xact_start)::float8 AS seconds
-FROM pg_stat_activity
-WHERE xact_start < now() - $1::interval AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+# -- long_transactions -- those that lock an outbox table, which a dump does by reading it; and those that vacuum heeds:
+# any in the cluster that has a number, and those here that have a snapshot.
+LONG_TRANSACTIONS = f"""
+SELECT pid, usename, datname, application_name, state, extract(epoch FROM now() - xact_start)::float8 AS seconds,
+       holds_ring
+FROM pg_stat_activity CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_stat_activity.pid AND granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                   AND relation IN ({", ".join(f"'outbox_{slot}'::regclass" for slot in SLOTS)})) AS holds_ring) held
+WHERE xact_start < now() - $1::interval AND pid <> pg_backend_pid()
+  AND (holds_ring OR backend_xid IS NOT NULL OR backend_xmin IS NOT NULL AND datname = current_database())
 ORDER BY xact_start
-"""
+"""  # noqa: S608 -- our own names
 
 # -- ring_state -- how long ago it turned, and what it holds.
 _SIZE = " + ".join(f"pg_total_relation_size('outbox_{slot}')" for slot in SLOTS)
@@ -109,3 +115,15 @@ SELECT age(datfrozenxid) AS age, current_setting('autovacuum')::bool AS autovacu
        pg_has_role('pg_read_all_stats', 'MEMBER') AS sees_all
 FROM pg_database WHERE datname = current_database()
 """
+
+# -- keeping_rights -- what the role may not do of what turns the ring and keeps the inbox; DROP and ATTACH ask for an
+# owner, and no GRANT of rights on a table makes one.
+KEEPING_RIGHTS = f"""
+SELECT current_user AS role, quote_ident(current_schema()) AS schema,
+       has_schema_privilege(current_schema(), 'CREATE') AS may_create,
+       ARRAY(SELECT name FROM unnest(ARRAY[{", ".join(f"'outbox_{slot}'" for slot in SLOTS)}]) name
+             WHERE NOT has_table_privilege(name, 'TRUNCATE')) AS not_emptied,
+       ARRAY(SELECT c.relname::text FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+             WHERE 'inbox'::regclass IN (c.oid, i.inhparent) AND c.relkind IN ('r', 'p')
+               AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1) AS not_owned
+"""  # noqa: S608 -- our own names
