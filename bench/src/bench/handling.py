@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ TABLE = "CREATE TABLE IF NOT EXISTS handled (order_id text NOT NULL, number bigi
 
 
 class TimedPostgres(Postgres):
-    """Notes when a transaction that handled an event was committed."""
+    """Notes when a transaction that handled events was committed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.numbers: dict[int, int] = {}
+        self.numbers: defaultdict[int, list[int]] = defaultdict(list)
         self.done: dict[int, int] = {}
 
     @contextlib.asynccontextmanager
@@ -34,22 +35,21 @@ class TimedPostgres(Postgres):
         """Open a unit of work."""
         async with super().transaction(**kwargs) as tx:
             yield tx
-        number = self.numbers.pop(id(tx), None)
-        if number is not None:
-            self.done[number] = time.monotonic_ns()
+        now = time.monotonic_ns()
+        self.done.update((number, now) for number in self.numbers.pop(id(tx), ()))
 
 
 @dataclass(frozen=True)
 class Bookkeeper(Actor):
     """Writes down what was sold."""
 
-    numbers: dict[int, int] = field(default_factory=dict)
+    numbers: defaultdict[int, list[int]]
 
     @receive
     async def sold(self, event: Sold, tx: PostgresTransaction) -> None:
         """Write one down."""
         await tx.execute("INSERT INTO handled VALUES ($1, $2)", event.order_id, event.number)
-        self.numbers[id(tx)] = event.number
+        self.numbers[id(tx)].append(event.number)
 
 
 def main() -> None:
