@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import asyncpg
+import uvloop
 
 from bench.frame import Aim, Bench, Figure, fdatasync_rate, postgres_and_kafka
 from bench.plot import quantile
@@ -61,8 +62,6 @@ async def run(bench: Bench) -> Figure:
 
 async def _round(bench: Bench, settings: BenchSettings, seconds: int) -> tuple[list[float], float]:
     """Return the waits in milliseconds, in order of length, and the rate that was reached."""
-    service, stop = build(settings), asyncio.Event()
-    publishing = asyncio.create_task(service.serve(stop))
     done = bench.work / f"{settings.kafka_prefix}done.json"
     port = free_ports(1)[0]
     env = {
@@ -74,16 +73,25 @@ async def _round(bench: Bench, settings: BenchSettings, seconds: int) -> tuple[l
         "SOUK_LOG_LEVEL": "warning",
         "BENCH_DONE": str(done),
     }
-    try:
-        async with program((sys.executable, "-m", "bench.handling"), env, bench.work / "handling.log") as handling:
-            await _until_ready(service, port, handling)
-            committed = await _publish(service, seconds)
-            await _until_handled(settings.postgres_dsn, len(committed))
-    finally:
-        stop.set()
-        await publishing
+    async with program((sys.executable, "-m", "bench.handling"), env, bench.work / "handling.log") as handling:
+        # On uvloop, as services are; it could not have started the servers, under a user of their own.
+        committed = await asyncio.to_thread(uvloop.run, _published(settings, seconds, port, handling))
     spent = (max(committed.values()) - min(committed.values())) / 1e9
     return _waits(committed, done), len(committed) / spent
+
+
+async def _published(settings: BenchSettings, seconds: int, port: int, handling: Program) -> dict[int, int]:
+    """Run the publishing service until all that it publishes is handled; return when each event was committed."""
+    service, stop = build(settings), asyncio.Event()
+    serving = asyncio.create_task(service.serve(stop))
+    try:
+        await _until_ready(service, port, handling)
+        committed = await _publish(service, seconds)
+        await _until_handled(settings.postgres_dsn, len(committed))
+    finally:
+        stop.set()
+        await serving
+    return committed
 
 
 def _waits(committed: dict[int, int], done: Path) -> list[float]:
