@@ -71,6 +71,15 @@ class History(Protocol):
         ...
 
 
+def sending_of(record: Record) -> str | None:
+    """Return what tells one sending of an event from another, or None for what is no event.
+
+    A queue that drops repetitions must not take a replay for one; a replay that is gone on with does repeat itself.
+    """
+    event, replay = record.header("ce_id"), record.header(REPLAY_HEADER)
+    return f"{event}/{replay}" if event and replay else event
+
+
 def _trace(event: Envelope) -> str | None:
     """Return the trace id out of a W3C traceparent."""
     return event.traceparent.split("-")[1] if event.traceparent and event.traceparent.count("-") == 3 else None  # noqa: PLR2004 -- version-trace-span-flags

@@ -1,7 +1,8 @@
 """Sends again what was sent before: counted first, at a rate, in order per key, to be gone on with where it stopped.
 
 A record keeps its event's id, so a consumer whose inbox still remembers the event changes nothing. What is older than
-inboxes remember is refused here, and parked by consumers, since nobody can tell whether it was handled.
+inboxes remember goes to another topic only: nobody can tell whether it was handled, so consumers would park it, and
+with it whatever comes of its key from then on.
 """
 
 import asyncio
@@ -49,7 +50,6 @@ class Plan(BaseModel):
     selection: Selection
     target: str = ""
     rate: float = Field(default=1_000.0, ge=0)
-    even_forgotten: bool = False
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Tally:
 
 
 class Replay:
-    """A plan and what it is carried out with."""
+    """A plan and what it is carried out with; `elsewhere` goes what no consumer of the service takes."""
 
     def __init__(
         self,
@@ -83,8 +83,10 @@ class Replay:
         clock: Clock,
         *,
         remembered: timedelta = REMEMBER,
+        elsewhere: bool = False,
     ) -> None:
         self.plan = plan
+        self.elsewhere = elsewhere
         self._history = history
         self._publisher = publisher
         self._operations = operations
@@ -102,7 +104,8 @@ class Replay:
     async def run(self, operation: Operation, sent: Callable[[int], None] = lambda _: None) -> Operation:
         """Send from where the operation's progress is; `sent` hears of each batch. Returns the operation, ended.
 
-        Raises `Unavailable` when the broker stays away for a minute, and `Forgotten`; the progress is saved then.
+        Raises `Unavailable` when the broker stays away for a minute, and `Forgotten` for what grew too old meanwhile;
+        the progress is saved then.
         """
         count = operation.progress.get("sent", 0)
         await self._require_target()
@@ -121,6 +124,11 @@ class Replay:
         await self._operations.save(operation)
         return operation
 
+    def require_remembered(self, tally: Tally) -> None:
+        """Raise `Forgotten`, saying what to do, if consumers would park some of it."""
+        if tally.forgotten and not self.elsewhere:
+            raise self._forgotten(f"{tally.forgotten} of {tally.records} events are")
+
     async def _require_target(self) -> None:
         if self.plan.target:
             missing = await self._publisher.missing([Channel(self.plan.target, Transport(self.plan.transport))])
@@ -128,14 +136,19 @@ class Replay:
                 raise UsageError(f"--to {self.plan.target}: {', '.join(missing)} does not exist; nothing was sent")
 
     def _again(self, past: Past, operation: Operation) -> Record:
-        if self._is_forgotten(past) and not self.plan.even_forgotten:
-            raise Forgotten(
-                f"an event of {past.time.isoformat()} is older than inboxes remember ({self._remembered.days} days):"
-                " consumers would park it. Narrow the time, or say --even-forgotten"
-            )
+        if not self.elsewhere and self._is_forgotten(past):
+            raise self._forgotten(f"event {past.record.header('ce_id')} is")
         record = past.record
         headers = (*record.headers, (REPLAY_HEADER, str(operation.id)))
         return replace(record, channel=self.plan.target or record.channel, headers=headers)
+
+    def _forgotten(self, what: str) -> Forgotten:
+        since = self._clock.now() - self._remembered + 2 * _MARGIN
+        return Forgotten(
+            f"{what} older than inboxes remember ({self._remembered.days} days). Whether such an event was handled"
+            " cannot be told, so consumers would park it, and all that comes of its key from then on. Say"
+            f" --since {since:%Y-%m-%dT%H:%M}, or send it to another topic with --to"
+        )
 
     def _is_forgotten(self, past: Past) -> bool:
         # By the event's own time, as consumers judge it: a timer's event is older than its record.
@@ -176,7 +189,8 @@ def replay_of(service: Service, plan: Plan) -> Replay:
         history = broker.history(channels)
     else:
         raise UsageError(f"{broker.name} keeps nothing of what was sent: replay from the outbox instead")
-    return Replay(plan, history, broker, service.store.operations, service.clock)
+    elsewhere = plan.target not in {"", *(channel.name for channel in service.channels())}
+    return Replay(plan, history, broker, service.store.operations, service.clock, elsewhere=elsewhere)
 
 
 def channels_for(service: Service, source: Source, names: Sequence[str]) -> tuple[str, frozenset[str]]:
@@ -211,20 +225,21 @@ class ParkedHistory:
 
 
 class _Pace:
-    """Lets so many a second pass; 0 is as fast as it goes."""
+    """Lets so many a second pass; 0 is as fast as it goes. Time in which nothing could be sent is not made up for."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
-        self._passed = 0
-        self._began = asyncio.get_running_loop().time()
+        self._due = 0.0
         self.batch = min(_MOST_AT_ONCE, max(1, int(rate / 4))) if rate else _MOST_AT_ONCE
 
     async def wait(self, count: int) -> None:
         """Wait until so many more may pass."""
-        if self._rate:
-            due = self._began + self._passed / self._rate
-            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
-        self._passed += count
+        if not self._rate:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._due > now:
+            await asyncio.sleep(self._due - now)
+        self._due = max(self._due, now) + count / self._rate
 
 
 def _batches(pasts: Sequence[Past], size: int) -> Iterator[Sequence[Past]]:

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,7 +16,9 @@ from corelib.cli.frame import opened
 from corelib.cli.main import main
 from corelib.cli.target import Target
 from corelib.doctor.finding import Finding, Level
+from corelib.message import Channel, Envelope
 from corelib.service import Service
+from corelib.transaction import REMEMBER
 
 SERVICE = """
 from corelib.config import ServiceSettings
@@ -102,6 +105,27 @@ def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.Capt
     assert "0 events" in capsys.readouterr().out
     assert main(["replay", "--resume", number[1]]) == frame.USAGE
     assert "has ended" in capsys.readouterr().err
+
+
+def test_what_inboxes_forgot_is_sent_to_another_topic_only(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["outbox", "migrate"])
+    fill(app, 1)
+    lab = Channel("lab", partitions=1)
+
+    async def on_the_topic() -> None:
+        async with opened(Target(app).service(), brokers=True) as service:
+            old = Envelope(uuid4(), "test.shelf.filled.v1", "test", datetime.now(UTC) - 2 * REMEMBER, "s")
+            await service.brokers["kafka"].provision([lab])
+            await service.brokers["kafka"].send([old.record("shelves", b"{}")])
+
+    asyncio.run(on_the_topic())
+    for target in ([], ["--to", "shelves"]):
+        assert main(["replay", "--source", "topic", *target, "--go", "--reason", "a test"]) == frame.FINDINGS
+        assert "1 of 1 events are older than inboxes remember (14 days)" in capsys.readouterr().err
+    assert main(["replay", "--source", "topic", "--to", "lab", "--go", "--reason", "a test"]) == frame.OK
+    assert "Sent 1 events again" in capsys.readouterr().out
+    assert main(["outbox", "audit"]) == frame.OK
+    assert capsys.readouterr().out.count("a test") == 1
 
 
 def test_the_doctor_speaks_to_people_and_machines_and_ends_with_1_when_something_is_wrong(

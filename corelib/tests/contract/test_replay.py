@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -101,8 +102,10 @@ def plan(**chosen: object) -> Plan:
     return Plan(source=Source.OUTBOX, transport="kafka", selection=selection, rate=0)
 
 
-def replay(store: Store, what: Plan, to: Collector, clock: SystemClock | ManualClock | None = None) -> Replay:
-    return Replay(what, store.history("kafka"), to, store.operations, clock or SystemClock())  # type: ignore[arg-type]  # only `send` is used
+def replay(
+    store: Store, what: Plan, to: Any, clock: SystemClock | ManualClock | None = None, *, elsewhere: bool = False
+) -> Replay:
+    return Replay(what, store.history("kafka"), to, store.operations, clock or SystemClock(), elsewhere=elsewhere)
 
 
 def operation(what: Plan) -> Operation:
@@ -195,18 +198,22 @@ async def test_a_broker_that_comes_back_is_waited_for(store: Store) -> None:
     assert numbers(flaky.records, "k") == [1]
 
 
-async def test_what_inboxes_forgot_is_refused_unless_it_is_meant(store: Store) -> None:
+async def test_what_inboxes_forgot_is_not_sent_where_consumers_would_park_it(store: Store) -> None:
     await publish(store, Went(who="k", number=1))
     await deliver(store)
     later = ManualClock(datetime.now(UTC) + REMEMBER)
     collector = Collector()
-    assert (await replay(store, plan(), collector, later).count()).forgotten == 1
-    with pytest.raises(Forgotten, match="--even-forgotten"):
-        await replay(store, plan(), collector, later).run(operation(plan()))
+    work = replay(store, plan(), collector, later)
+    tally = await work.count()
+    with pytest.raises(Forgotten, match=r"1 of 1 events are older .* Say --since 20..-..-..T..:.., or .* --to"):
+        work.require_remembered(tally)
+    with pytest.raises(Forgotten, match=r"event \S+ is older"):
+        await work.run(operation(plan()))
     assert not collector.records
-    what = plan().model_copy(update={"even_forgotten": True})
-    await replay(store, what, collector, later).run(operation(what))
-    assert len(collector.records) == 1
+    elsewhere = replay(store, plan().model_copy(update={"target": "lab"}), collector, later, elsewhere=True)
+    elsewhere.require_remembered(await elsewhere.count())
+    await elsewhere.run(operation(elsewhere.plan))
+    assert [record.channel for record in collector.records] == ["lab"]
 
 
 async def test_who_what_and_why_are_written_down(store: Store) -> None:

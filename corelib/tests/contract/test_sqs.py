@@ -1,6 +1,7 @@
 """The SQS publisher, and the S3 bucket, against a real endpoint."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from corelib.aws import Aws, Bucket
 from corelib.broker import Refused
 from corelib.errors import Unavailable
+from corelib.history import REPLAY_HEADER
 from corelib.message import Channel, Record, Transport
 from corelib.sqs.broker import Sqs
 
@@ -90,6 +92,13 @@ async def test_a_fifo_queue_keeps_order_per_key_and_drops_repeats(sqs: Sqs, aws:
             if message["Attributes"]["MessageGroupId"] == key
         ]
         assert ids == [each.header("ce_id") for each in records if each.key == key]
+
+
+async def test_a_fifo_queue_takes_a_replay_for_what_it_is_and_its_repetition_for_one(sqs: Sqs, aws: Aws) -> None:
+    first = record(1, "ledger.fifo")
+    again = replace(first, headers=(*first.headers, (REPLAY_HEADER, "replay-1")))
+    assert all(await sqs.send([first, again, again]))
+    assert len(await received(aws, "ledger.fifo")) == 2
 
 
 async def test_nothing_is_acknowledged_behind_a_refused_record(sqs: Sqs, aws: Aws) -> None:

@@ -22,8 +22,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 HELP = """Send again what was sent before: count it first, then send it with `--go`.
 
 Events keep their ids, so consumers whose inbox remembers them change nothing; per key they keep their order. What is
-older than inboxes remember is refused. Each replay is written down with who and why; Ctrl-C stops it where it can be
-gone on with.
+older than inboxes remember goes to another topic only. Each replay is written down with who and why; Ctrl-C stops it
+where it can be gone on with.
 """
 EXAMPLES = """Examples:
 
@@ -46,7 +46,6 @@ _Traces = Annotated[list[str] | None, typer.Option(metavar="TRACE", help="Of thi
 _Parked = Annotated[list[str] | None, typer.Option(metavar="KEY", help="What is parked of this key (sets --source)")]
 _Target = Annotated[str, typer.Option(metavar="TOPIC", help="Send there instead of where it was sent before")]
 _Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0 is no limit")]
-_Forgotten = Annotated[bool, typer.Option("--even-forgotten", help="Also what inboxes forgot: consumers park it")]
 _Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
 _Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go")]
 _Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
@@ -65,7 +64,6 @@ def replay(
     parked: _Parked = None,
     to: _Target = "",
     rate: _Rate = 1_000.0,
-    even_forgotten: _Forgotten = False,
     go: _Go = False,
     reason: _Reason = "",
     who: Who = "",
@@ -88,9 +86,7 @@ def replay(
         keys=frozenset([*(key or ()), *(parked or ())]),
         traces=frozenset(trace or ()),
     )
-    plan = Plan(
-        source=source, transport=transport, selection=selection, target=to, rate=rate, even_forgotten=even_forgotten
-    )
+    plan = Plan(source=source, transport=transport, selection=selection, target=to, rate=rate)
     run(_counted_or_sent(service, plan, reason=reason if go else "", who=who or me()))
 
 
@@ -102,6 +98,7 @@ async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: st
         _show(tally)
         if not tally.records:
             return
+        work.require_remembered(tally)
         if not reason:
             console.print("Nothing was sent. Add --go and --reason to send it.")
             return
@@ -143,10 +140,7 @@ def _show(tally: Tally) -> None:
     if tally.records:
         console.print(table)
     if tally.forgotten:
-        console.print(
-            f"{tally.forgotten} of them are older than inboxes remember: consumers would park them. They are"
-            " refused unless you say --even-forgotten."
-        )
+        console.print(f"{tally.forgotten} of them are older than inboxes remember: a consumer that has one parks them.")
 
 
 def _moment(text: str, option: str) -> datetime | None:

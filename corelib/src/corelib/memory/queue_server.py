@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from corelib.clock import Clock, SystemClock
+from corelib.history import sending_of
 from corelib.message import Record
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -51,9 +52,9 @@ class QueueServer:
         return self.queues.setdefault(channel, Queue(channel.endswith(".fifo")))
 
     def send(self, record: Record) -> None:
-        """Store a record; a FIFO queue takes the same event once within five minutes."""
+        """Store a record; a FIFO queue takes the same sending once within five minutes."""
         queue, now = self.queue(record.channel), self.clock.now()
-        name = record.header("ce_id")
+        name = sending_of(record)
         if queue.is_fifo and name is not None:
             if now - queue.known.get(name, _ALWAYS) < _SAME_WITHIN:
                 return

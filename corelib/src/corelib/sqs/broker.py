@@ -1,7 +1,7 @@
 """SQS as a broker: CloudEvents attributes as message attributes, the event's JSON as the body.
 
 The event's key travels as the attribute `ce_partitionkey` (CloudEvents' partitioning extension). A channel whose name
-ends in ".fifo" is a FIFO queue: group = key, deduplication id = event id.
+ends in ".fifo" is a FIFO queue: group = key, deduplication id = event id, with that of the replay which sends it again.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from corelib.aws import Aws, backoff, code_of
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
+from corelib.history import sending_of
 from corelib.message import KEY_ATTRIBUTE, Channel, Record, Transport
 from corelib.sqs.queues import BATCH, Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
@@ -175,7 +176,7 @@ def entry_of_batch(name: str, record: Record, *, fifo: bool) -> dict[str, Any]:
     if fifo:
         suits = _GROUP.fullmatch(record.key)
         entry["MessageGroupId"] = record.key if suits else sha256(record.key.encode()).hexdigest()
-        entry["MessageDeduplicationId"] = record.header("ce_id") or sha256(record.payload).hexdigest()
+        entry["MessageDeduplicationId"] = sending_of(record) or sha256(record.payload).hexdigest()
     return entry
 
 
