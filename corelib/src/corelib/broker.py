@@ -142,7 +142,7 @@ class LogSink(Protocol):
     async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
         """Send all, per key in order; all are acknowledged, or `Unavailable` or `LeaseLost` is raised.
 
-        After a failure `begin` again.
+        Raises `NeverTaken` with rows (the very objects) without which the rest may go. After a failure `begin` again.
         """
         ...
 

@@ -1,6 +1,8 @@
 """Every error that corelib raises. Translated to HTTP in one place: `corelib.problem`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class CorelibError(Exception):
@@ -31,6 +33,15 @@ class Unavailable(CorelibError):
         super().__init__(f"{dependency} is unavailable: {reason}")
         self.dependency = dependency
         self.retry_after_seconds = retry_after_seconds
+
+
+class NeverTaken(CorelibError):
+    """Raised when a broker will never take some rows of an outbox as they are; none of what came with them is sent."""
+
+    def __init__(self, rows: Sequence[Any], reason: str) -> None:
+        super().__init__(reason)
+        self.rows = rows
+        self.reason = reason
 
 
 class InvalidEvent(CorelibError):

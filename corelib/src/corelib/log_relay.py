@@ -6,17 +6,21 @@ Small transactions when idle, for latency; the more waits, the larger, for throu
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
+from operator import itemgetter
 from uuid import uuid4
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from corelib.broker import LogSink
-from corelib.errors import EraChanged, LeaseLost, Unavailable
+from corelib.broker import LogSink, Outgoing
+from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
+from corelib.message import Record
 from corelib.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.relay_parking import RelayParking
 from corelib.stages import Progress
-from corelib.store import Chunk, LogSource, Wake
+from corelib.store import Chunk, LogSource, ParkingLot, Wake
 
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
@@ -31,11 +35,14 @@ log = structlog.get_logger(__name__)
 class LogRelay:
     """A part that drains an outbox while it holds the lease, and stands by while another does."""
 
-    def __init__(self, source: LogSource, sink: LogSink, wake: Wake, *, holder: str | None = None) -> None:
+    def __init__(
+        self, source: LogSource, sink: LogSink, wake: Wake, parking: ParkingLot, *, holder: str | None = None
+    ) -> None:
         self.name = "relay-kafka"
         self._source = source
         self._sink = sink
         self._wake = wake
+        self._parked = RelayParking[Outgoing]("kafka", parking, itemgetter(0, 1), _record)
         self._holder = holder or str(uuid4())
         self._renewed = 0.0
         self._measured = 0.0
@@ -78,6 +85,7 @@ class LogRelay:
         receipt = await self._sink.begin()
         if receipt is not None:
             await self._source.recover(receipt)
+        await self._parked.learn()
         RELAY_ACTIVE.labels("kafka").set(1)
         return True
 
@@ -110,14 +118,30 @@ class LogRelay:
         return await ahead
 
     async def _deliver(self, chunk: Chunk) -> None:
-        await self._sink.send(chunk.rows, chunk.receipt)
+        rows = await self._send(chunk)
         if self._sink.keeps_receipts:
             await self._source.passed(chunk.after)
         else:
             await self._source.commit(chunk.after)
         self._progress.delivered(unpack(chunk.rows[0][3]))
-        for channel, count in Counter(row[0] for row in chunk.rows).items():
+        for channel, count in Counter(row[0] for row in rows).items():
             RELAYED.labels("kafka", channel).inc(count)
+
+    async def _send(self, chunk: Chunk) -> Sequence[Outgoing]:
+        """Send a chunk without what is parked, or now must be; return what was sent."""
+        rows = chunk.rows
+        while True:
+            if self._parked:
+                _, rows = await self._parked.let_wait(rows)
+            try:
+                await self._sink.send(rows, chunk.receipt)
+            except NeverTaken as refused:
+                rows = await self._parked.park_first(rows, refused.rows, refused.reason)
+                # The sink begins anew and shuts out whoever sends under its name: only with the lease may it.
+                await self._renew(at_once=True)
+                await self._sink.begin()
+            else:
+                return rows
 
     async def _next(self) -> Chunk | None:
         chunk = await self._source.read(self._limit)
@@ -132,8 +156,8 @@ class LogRelay:
             self._limit = max(1, min(_MOST, 4 * self._limit, int(_CHUNK_BYTES / max(size, 1))))
         return chunk
 
-    async def _renew(self) -> None:
-        if _now() - self._renewed >= _RENEW_SECONDS:
+    async def _renew(self, *, at_once: bool = False) -> None:
+        if at_once or _now() - self._renewed >= _RENEW_SECONDS:
             if not await self._source.acquire(self._holder):
                 raise LeaseLost("another relay holds the lease")
             self._renewed = _now()
@@ -149,6 +173,10 @@ class LogRelay:
         log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))
         with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
             self._progress.lags(await self._source.lag_seconds())
+
+
+def _record(row: Outgoing) -> Record:
+    return Record(row[0], row[1], unpack(row[3]), row[4])
 
 
 def _now() -> float:

@@ -2,7 +2,7 @@
 
 A crash between send and acknowledge sends again; consumers' marks make that harmless. Broker trouble spends no
 attempts: the relay waits and tries again for as long as it takes. A record that the broker will never take is parked
-with its key, so that other keys flow; what is parked is tried again each minute, in order.
+with its key, so that other keys flow (see `corelib.relay_parking`).
 """
 
 import asyncio
@@ -16,15 +16,14 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
-from corelib.message import Record
-from corelib.metrics import PARKED, RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
+from corelib.relay_parking import RelayParking
 from corelib.stages import Progress
-from corelib.store import Failure, OutboxReader, ParkingLot, Pending, Wake
+from corelib.store import OutboxReader, ParkingLot, Pending, Wake
 
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
-_RETRY_SECONDS = 60.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 
 log = structlog.get_logger(__name__)
@@ -43,7 +42,6 @@ class Relay:
         *,
         holder: str | None = None,
         batch: int = 2_000,
-        retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
         self.name = f"{RELAY}{name}"
         self._relay = name
@@ -52,10 +50,7 @@ class Relay:
         self._wake = wake
         self._holder = holder or str(uuid4())
         self._batch = batch
-        self._parking = parking
-        self._retry_seconds = retry_seconds
-        self._retry_at = 0.0
-        self._parked: set[tuple[str, str]] = set()
+        self._parked = RelayParking[Pending](name, parking, _stream, lambda entry: entry.record)
         self._renewed = 0.0
         self._measured = 0.0
         self._progress = Progress(name)
@@ -83,7 +78,6 @@ class Relay:
                 if not await self._hold():
                     await self._rest(stop, _STANDBY_SECONDS)
                     continue
-                await self._retry_parked()
                 pending = await self._reader.read(self._batch)
                 await self._measure(pending)
                 if pending:
@@ -105,8 +99,7 @@ class Relay:
         held = await self._reader.acquire(self._holder)
         if held:
             # Each time, as a share of the outbox may be new, and with it what others parked of it.
-            parked = await self._parking.keys()
-            self._parked = {(handler, key) for handler, key in parked if handler.startswith(f"{self.name}/")}
+            await self._parked.learn()
         self._renewed = now if held else 0.0
         RELAY_ACTIVE.labels(self._relay).set(1 if held else 0)
         return held
@@ -142,52 +135,16 @@ class Relay:
         """Let what is behind a parked record of its key wait there; return the rest."""
         if not self._parked:
             return pending
-        waiting: list[Pending] = []
-        others: list[Pending] = []
-        for entry in pending:
-            (waiting if await self._waits(entry.record) else others).append(entry)
+        waiting, others = await self._parked.let_wait(pending)
         if waiting:
             await self._reader.acknowledge(waiting)
         return others
-
-    async def _waits(self, record: Record) -> bool:
-        handler = self._handler(record)
-        if (handler, record.key) not in self._parked:
-            return False
-        if await self._parking.append(handler, record):
-            PARKED.labels(handler).inc()
-            return True
-        self._parked.discard((handler, record.key))
-        return False
 
     async def _park(self, pending: Sequence[Pending], sent: Sequence[bool | Refused]) -> None:
         """Park what the broker will never take, before anything behind it is sent."""
         for entry, outcome in zip(pending, sent, strict=True):
             if isinstance(outcome, Refused):
-                handler, key = self._handler(entry.record), entry.record.key
-                log.error("record parked with its key", handler=handler, key=key, reason=outcome.reason)
-                await self._parking.park(handler, entry.record, Failure(outcome.reason), attempts=1)
-                PARKED.labels(handler).inc()
-                self._parked.add((handler, key))
-
-    def _handler(self, record: Record) -> str:
-        """Name whose the parked records are: an event that goes by two channels may be parked for each."""
-        return f"{self.name}/{record.channel}"
-
-    async def _retry_parked(self) -> None:
-        """Send what is parked, each key in order up to the first that is refused again."""
-        now = asyncio.get_running_loop().time()
-        if not self._parked or now < self._retry_at:
-            return
-        self._retry_at = now + self._retry_seconds
-        for handler, key in sorted(self._parked):
-            for parked in await self._parking.list(handler, key):
-                (outcome,) = await self._publisher.send([parked.record])
-                if not outcome:
-                    reason = outcome.reason if isinstance(outcome, Refused) else "not sent"
-                    await self._parking.failed(parked, Failure(reason))
-                    break
-                await self._parking.remove(parked)
+                await self._parked.park(entry, outcome.reason)
 
     async def _measure(self, pending: Sequence[Pending]) -> None:
         now = asyncio.get_running_loop().time()
@@ -207,3 +164,7 @@ class Relay:
         log.warning("relay waits for its store or broker", relay=self._relay, reason=str(error))
         with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
             self._progress.lags(await self._reader.lag_seconds())
+
+
+def _stream(entry: Pending) -> tuple[str, str]:
+    return entry.record.channel, entry.record.key

@@ -26,6 +26,7 @@ from corelib.memory.alone import Alone
 from corelib.message import Channel, Event, Transport
 from corelib.part import Part
 from corelib.relay import Relay
+from corelib.relay_parking import Resender
 from corelib.store import LogStore, Store
 from corelib.supervisor import Supervisor
 from corelib.timers import Timers
@@ -234,13 +235,15 @@ class Service:
         return {name: channels for name, channels in relays.items() if channels}
 
     def _relays(self) -> list[Part]:
-        return [self._relay(name, channels, self.brokers[name]) for name, channels in self.relays().items()]
+        relays = self.relays()
+        parts: list[Part] = [self._relay(name, channels, self.brokers[name]) for name, channels in relays.items()]
+        return parts + [Resender(name, self.store.parking, self.brokers[name]) for name in relays]
 
     def _relay(self, transport: str, channels: frozenset[str], broker: Publisher) -> Part:
         wake = self.store.committed()
         if isinstance(broker, LogBroker) and isinstance(self.store, LogStore):
             # Two logs: the position goes along with the records, in one transaction of the broker.
-            return LogRelay(self.store.log(transport, channels), broker.log(self._outbox), wake)
+            return LogRelay(self.store.log(transport, channels), broker.log(self._outbox), wake, self.store.parking)
         return Relay(transport, self.store.outbox(transport, channels), broker, wake, self.store.parking)
 
     def _consumers(self) -> list[Part]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from corelib.broker import Outgoing
@@ -11,6 +11,9 @@ from corelib.history import History
 from corelib.message import Record
 from corelib.operation import Operations
 from corelib.transaction import Mark, Origin, Transaction
+
+CLAIM = timedelta(minutes=1)
+"""After this nobody who died or hangs keeps others from a parked key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +162,18 @@ class ParkingLot(Protocol):
         """Append a record to its key's queue, begun where there is none; once for an event (`ce_id`) and a handler."""
         ...
 
-    async def append(self, handler: str, record: Record) -> bool:
-        """Let a record wait at the end of its key's queue; False, and nothing happened, where there is no queue."""
+    async def append(self, handler: str, *records: Record) -> int:
+        """Let records of one key wait, in order, at the end of its queue; return how many of the first ones do.
+
+        None where there is no queue, fewer than all where it ended meanwhile.
+        """
+        ...
+
+    def claimed(self, handler: str, key: str) -> AbstractAsyncContextManager[bool]:
+        """Keep others from sending what waits in a queue during the block; gives False where somebody else does.
+
+        A claim ends with its holder, or by itself after `CLAIM`: what is doubled all the same, marks make harmless.
+        """
         ...
 
     async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:

@@ -82,7 +82,7 @@ class Stand:
     def relay(self) -> Part:
         channels, wake = frozenset({self.channel.name}), self.store.committed()
         if isinstance(self.store, LogStore) and isinstance(self.broker, LogBroker):
-            return LogRelay(self.store.log("relay", channels), self.broker.log("outbox"), wake)
+            return LogRelay(self.store.log("relay", channels), self.broker.log("outbox"), wake, self.store.parking)
         return Relay("relay", self.store.outbox("relay", channels), self.broker, wake, self.store.parking)
 
     def running(self, actor: Counter) -> AbstractAsyncContextManager[None]:

@@ -102,7 +102,9 @@ async def test_the_relay_between_logs_learns_it_too(
             for number in range(30):
                 tx.publish(Noted(name="k", number=number, text="x" * _BODY))
         sink = Kafka(kafka_bootstrap, prefix=kafka.topic(""), exactly_once=exactly_once).log("outbox")
-        async with parts_running(LogRelay(store.log("kafka", frozenset({NARROW.name})), sink, store.committed())):
+        async with parts_running(
+            LogRelay(store.log("kafka", frozenset({NARROW.name})), sink, store.committed(), store.parking)
+        ):
             assert await taken(kafka, NARROW, 30) == ["k"] * 30
     finally:
         await store.close()

@@ -20,10 +20,11 @@ from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.message import Channel, Envelope, Event, Transport
 from corelib.relay import Relay
+from corelib.relay_parking import Resender
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
-from corelib.testing.running import until
+from corelib.testing.running import parts_running, until
 from corelib.transaction import Mark, Origin
 from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
 
@@ -249,7 +250,10 @@ async def test_a_record_the_queue_never_takes_is_parked_with_its_key_and_others_
         await book(3, "bad", "good")
         looking = store.outbox("looking", frozenset({LEDGER.name}))
         outbox = store.outbox("sqs", frozenset({LEDGER.name}))
-        async with running(Relay("sqs", outbox, sqs, store.committed(), store.parking, retry_seconds=0.1)):
+        async with parts_running(
+            Relay("sqs", outbox, sqs, store.committed(), store.parking),
+            Resender("sqs", store.parking, sqs, every_seconds=0.1),
+        ):
             await until(all_sent)
             await book(4, "bad", "good")
             await until(all_sent)
@@ -274,6 +278,7 @@ from corelib.aws import Aws
 from corelib.clock import SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.relay import Relay
+from corelib.relay_parking import Resender
 from corelib.sqs.broker import Sqs
 from corelib.transaction import Origin
 

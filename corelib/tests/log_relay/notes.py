@@ -26,7 +26,7 @@ class Noted(Event, type="test.noted.v1", channels=(CHANNEL,), key="name"):
 def relay(store: Postgres, kafka: Kafka, **overridden: Any) -> LogRelay:
     source = overridden.get("source") or store.log("kafka", CHANNELS)
     sink = overridden.get("sink") or kafka.log("outbox")
-    return LogRelay(source, sink, store.committed())
+    return LogRelay(source, sink, store.committed(), store.parking)
 
 
 async def note(store: Postgres, *numbers: int, name: str = "k") -> None:

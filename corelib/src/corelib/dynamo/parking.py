@@ -5,9 +5,11 @@ and every change of the queue is one transaction on condition of the version it 
 and never come again, and so does no version.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, Literal
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
@@ -18,9 +20,9 @@ from corelib.dynamo.items import Attribute, attribute
 from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of
 from corelib.errors import Conflict
 from corelib.message import Record
-from corelib.store import Failure, Parked, Queued
+from corelib.store import CLAIM, Failure, Parked, Queued
 
-_RECORDS, _QUEUES = "park", "park-queue"
+_RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
 _LONGEST_SORT = 1_000
 _ATTEMPTS = 20
 _WAITS = Failure("waits behind a parked event of its key")
@@ -43,9 +45,22 @@ class Parking:
         """Append a record to its key's queue, begun where there is none."""
         await self._join(handler, record, failure, attempts, begin=True)
 
-    async def append(self, handler: str, record: Record) -> bool:
-        """Let a record wait at the end of its key's queue; False where there is no queue."""
-        return await self._join(handler, record, _WAITS, 0, begin=False)
+    async def append(self, handler: str, *records: Record) -> int:
+        """Let records of one key wait, in order, at the end of its queue; return how many of the first ones do."""
+        for count, record in enumerate(records):
+            if not await self._join(handler, record, _WAITS, 0, begin=False):
+                return count
+        return len(records)
+
+    @asynccontextmanager
+    async def claimed(self, handler: str, key: str) -> AsyncIterator[bool]:
+        """Keep others from sending what waits in a queue; gives False where somebody else does."""
+        claim = await self._claim(handler, key)
+        try:
+            yield claim is not None
+        finally:
+            if claim is not None:
+                await self._give_up(handler, key, claim)
 
     async def failed(self, parked: Parked, failure: Failure) -> None:
         """Note one more attempt of a parked record that failed."""
@@ -115,6 +130,43 @@ class Parking:
                 return True
             await backoff(min(attempt, 3))
         raise Conflict(f"others kept changing the queue of {record.key} for {handler}")
+
+    async def _claim(self, handler: str, key: str) -> str | None:
+        now, claim = self._clock().now(), uuid4().hex
+        item = {
+            **_claim_key(handler, key),
+            "claim": attribute(claim),
+            "until": attribute(microseconds(now + CLAIM)),
+            "expires_at": attribute(int((now + CLAIM).timestamp())),
+        }
+        try:
+            await self._client.call(
+                "PutItem",
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk) OR #u < :now",
+                ExpressionAttributeNames={"#u": "until"},
+                ExpressionAttributeValues={":now": attribute(microseconds(now))},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
+            return None
+        return claim
+
+    async def _give_up(self, handler: str, key: str, claim: str) -> None:
+        try:
+            await self._client.call(
+                "DeleteItem",
+                TableName=self._table,
+                Key=_claim_key(handler, key),
+                ConditionExpression="#c = :c",
+                ExpressionAttributeNames={"#c": "claim"},
+                ExpressionAttributeValues={":c": attribute(claim)},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise
 
     async def _write(self, queue: Attribute, record: Attribute) -> _Outcome:
         try:
@@ -186,6 +238,10 @@ def _record_key(handler: str, record: Record) -> Attribute:
 
 def _queue_key(handler: str, key: str) -> Attribute:
     return key_of(_QUEUES, sort=_sort(handler, key))
+
+
+def _claim_key(handler: str, key: str) -> Attribute:
+    return key_of(_CLAIMS, sort=_sort(handler, key))
 
 
 def _sort(handler: str, name: str) -> str:

@@ -35,6 +35,10 @@ class EncodedBatch:
         self._attributes = _TRANSACTIONAL if transactional else 0
         self._producer = (-1, -1, -1)
 
+    def size(self) -> int:
+        """Return how many bytes it has."""
+        return _HEADER.size + sum(map(len, self._pieces))
+
     def record_count(self) -> int:
         """Return how many records it holds."""
         return self._count
@@ -90,9 +94,9 @@ class BatchSizes:
         """Return the most bytes to put into a batch."""
         return self._bytes.get(channel, LARGEST_BYTES)
 
-    def refused(self, channel: str) -> None:
-        """Put half as much into batches from now on."""
-        self._bytes[channel] = self.of(channel) // 2
+    def refused(self, channel: str, size: int) -> None:
+        """Put half as much into batches from now on as into the one that was refused."""
+        self._bytes[channel] = min(self.of(channel), size) // 2
 
 
 def too_large(topic: str, records: int) -> str:
@@ -100,3 +104,13 @@ def too_large(topic: str, records: int) -> str:
     if records > 1:
         return f"topic {topic} takes no batch of {records} records so large (max.message.bytes): smaller ones follow"
     return f"topic {topic} takes no record so large: raise its max.message.bytes, `corelib doctor` says how far"
+
+
+def as_large(rows: Sequence[Outgoing], refused: Outgoing) -> list[Outgoing]:
+    """Return what a topic that refused a row for its size will refuse with it, so that not each has to be tried."""
+    least = _size(refused)
+    return [row for row in rows if row[0] == refused[0] and _size(row) >= least]
+
+
+def _size(row: Outgoing) -> int:
+    return len(row[1].encode()) + len(row[3]) + len(row[4])

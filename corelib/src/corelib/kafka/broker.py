@@ -47,10 +47,15 @@ class Kafka:
         self._prefix = prefix
         self._session_seconds = session_seconds
         self._producer: AIOKafkaProducer | None = None
+        self._spoilt: AIOKafkaProducer | None = None
+        self._renewing = asyncio.Lock()
         self._sizes = BatchSizes()
 
     async def open(self) -> None:
         """Connect the producer. Raises `Unavailable`."""
+        self._producer = await self._start()
+
+    async def _start(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **self.cluster.options,
             enable_idempotence=True,
@@ -66,7 +71,7 @@ class Kafka:
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
             raise Unavailable(self.name, f"{error!r}{await self.cluster.why()}") from error
-        self._producer = producer
+        return producer
 
     async def close(self) -> None:
         """Flush and disconnect."""
@@ -131,9 +136,10 @@ class Kafka:
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
         """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
+        await self._renew()
         sent: list[bool | Refused] = [False] * len(records)
         by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
-        counts = {channel: await self._partitions(channel) for channel in {record.channel for record in records}}
+        counts = {channel: await self._partitions(channel) for channel in {each.channel for each in records}}
         for index, record in enumerate(records):
             # Java's default partitioner, so that every client puts a key on the same partition.
             partition = (murmur2(record.key.encode()) & 0x7FFF_FFFF) % counts[record.channel]
@@ -143,16 +149,17 @@ class Kafka:
               for (topic, partition), indexes in by_partition.items())
         )  # fmt: skip
         failures = [outcome for outcome in outcomes if outcome is not None]
-        if any(isinstance(failure, MessageSizeTooLargeError) for failure in failures):
-            await self._renew()
         if failures and not any(ok or isinstance(ok, Refused) for ok in sent):
             raise Unavailable(self.name, repr(failures[0])) from failures[0]
         return sent
 
     async def _renew(self) -> None:
-        """Take another producer: this one has numbered a batch that was refused, and could send nothing behind it."""
-        await self.close()
-        await self.open()
+        """Take another producer in the place of one that has numbered a batch that was refused: it can send no more."""
+        async with self._renewing:
+            spoilt = self._spoilt
+            if spoilt is self._producer and spoilt is not None:
+                self._producer = await self._start()
+                await spoilt.stop()
 
     def group(self, name: str) -> str:
         """Return the physical name of a consumer group."""
@@ -174,7 +181,7 @@ class Kafka:
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool | Refused]
     ) -> Exception | None:
         producer = self._connected()
-        start, taken, channel = 0, 0, ""
+        start, taken, size, channel = 0, 0, 0, ""
         try:
             while start < len(indexes):
                 channel = records[indexes[start]].channel
@@ -182,16 +189,18 @@ class Kafka:
                 if not taken:
                     sent[indexes[start]] = Refused(f"the record exceeds {LARGEST_BYTES} bytes")
                     return None
+                size = batch.size()
                 future = await producer.send_batch(batch, topic, partition=partition)
                 await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
                 for index in islice(indexes, start, start + taken):
                     sent[index] = True
                 start += taken
         except MessageSizeTooLargeError as error:
+            self._spoilt = producer
             reason = too_large(topic, taken)
             log.warning("kafka refused a batch", topic=topic, partition=partition, reason=reason)
             if taken > 1:
-                self._sizes.refused(channel)
+                self._sizes.refused(channel, size)
             else:
                 sent[indexes[start]] = Refused(reason)
             failure: Exception = error

@@ -18,10 +18,10 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.producer import sender
 
 from corelib.broker import Outgoing
-from corelib.errors import LeaseLost, Unavailable
+from corelib.errors import LeaseLost, NeverTaken, Unavailable
 from corelib.headers import SMALL
 from corelib.kafka.admin import new_topic, topics_of
-from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, encode, too_large
+from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, as_large, encode, too_large
 from corelib.kafka.cluster import Cluster
 
 RECEIPTS = "outbox-receipts"
@@ -90,7 +90,7 @@ class KafkaLog:
     async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
         """Send all, of each partition in order; all are acknowledged, or `Unavailable` or `LeaseLost` is raised.
 
-        After a failure `begin` again.
+        Raises `NeverTaken` with rows that are too large for their topic. After a failure `begin` again.
         """
         producer = self._producer
         if producer is None:
@@ -105,6 +105,9 @@ class KafkaLog:
         except ProducerFenced as error:
             await self.close()
             raise LeaseLost(f"another relay sends under the name {self._name}") from error
+        except NeverTaken as error:
+            await self.close()
+            raise NeverTaken(as_large(rows, *error.rows), error.reason) from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
             raise Unavailable("kafka", repr(error)) from error
@@ -130,14 +133,18 @@ class KafkaLog:
     async def _send_partition(
         self, producer: AIOKafkaProducer, channel: str, partition: int, rows: Sequence[Outgoing]
     ) -> None:
-        topic = f"{self._prefix}{channel}"
+        topic, sent = f"{self._prefix}{channel}", 0
         for batch in encode(rows, self._sizes.of(channel), transactional=self._exactly_once):
             # The next batch of a partition only after the last one's acknowledgement: order survives any failure.
             try:
                 await (await producer.send_batch(batch, topic, partition=partition))
             except MessageSizeTooLargeError as error:
-                self._sizes.refused(channel)
-                raise Unavailable("kafka", too_large(topic, batch.record_count())) from error
+                reason = too_large(topic, batch.record_count())
+                if batch.record_count() == 1:
+                    raise NeverTaken([rows[sent]], reason) from error
+                self._sizes.refused(channel, batch.size())
+                raise Unavailable("kafka", reason) from error
+            sent += batch.record_count()
 
     async def _send_receipt(self, producer: AIOKafkaProducer, receipt: bytes) -> None:
         topic = f"{self._prefix}{RECEIPTS}"

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from corelib.broker import Outgoing, Refused, Subscription
-from corelib.errors import LeaseLost, Unavailable
+from corelib.errors import LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
 from corelib.history import History, Past
 from corelib.memory.cluster import Cluster
@@ -127,10 +127,14 @@ class MemoryLogSink:
         return receipt if self._exactly_once else None
 
     async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
-        """Send all; all are acknowledged, or `Unavailable` or `LeaseLost` is raised: then `begin` again."""
+        """Send all; all are acknowledged, or `Unavailable`, `LeaseLost` or `NeverTaken` is raised: `begin` again."""
         epoch = self._epoch
         if epoch is None:
             raise Unavailable("memory", "not connected")
+        limit = self._cluster.max_record_bytes
+        if refused := [row for row in rows if len(row[4]) > limit]:
+            self._epoch = None
+            raise NeverTaken(refused, f"it has {len(refused[0][4])} bytes; the limit is {limit}")
         records = [Record(row[0], row[1], unpack(row[3]), row[4]) for row in rows]
         try:
             if not self._exactly_once:

@@ -95,6 +95,7 @@ class Database:
         self.marks: dict[tuple[str, str], tuple[datetime | None, bytes | None]] = {}
         self.timers: dict[UUID, Scheduled] = {}
         self.parked: list[Parked] = []
+        self.claims: dict[tuple[str, str], tuple[int, datetime]] = {}
         self.cursors: dict[str, Cursor] = {}
         self.operations: dict[UUID, Operation] = {}
         self.observers: list[Callable[[Unit], None]] = []

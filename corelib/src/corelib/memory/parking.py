@@ -1,13 +1,14 @@
 """Where poison is kept in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 
 from corelib.memory.database import Database
 from corelib.memory.link import Link
 from corelib.message import Record
-from corelib.store import Failure, Parked, Queued
+from corelib.store import CLAIM, Failure, Parked, Queued
 
 _WAITS = Failure("waits behind a parked event of its key")
 
@@ -27,9 +28,9 @@ class MemoryParking:
         """Append a record to its key's queue, begun where there is none."""
         await self._link.call("park", lambda: self._park(handler, record, failure, attempts))
 
-    async def append(self, handler: str, record: Record) -> bool:
-        """Let a record wait at the end of its key's queue; False where there is no queue."""
-        return await self._link.call("park behind", lambda: self._append(handler, record))
+    async def append(self, handler: str, *records: Record) -> int:
+        """Let records of one key wait at the end of its queue: all of them, or none where there is no queue."""
+        return await self._link.call("park behind", lambda: self._append(handler, records))
 
     async def failed(self, parked: Parked, failure: Failure) -> None:
         """Note one more attempt of a parked record that failed."""
@@ -48,6 +49,16 @@ class MemoryParking:
             handler: Queued(len(queue), min(parked.parked for parked in queue)) for handler, queue in queues.items()
         }
 
+    @asynccontextmanager
+    async def claimed(self, handler: str, key: str) -> AsyncIterator[bool]:
+        """Keep others from sending what waits in a queue; gives False where somebody else does."""
+        claim = await self._link.call("claim", lambda: self._claim(handler, key))
+        try:
+            yield claim is not None
+        finally:
+            if claim is not None:
+                await self._link.call("give claim up", lambda: self._give_up(handler, key, claim))
+
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
@@ -64,11 +75,26 @@ class MemoryParking:
         parked = Parked(number, handler, record, failure.reason, failure.traceback, attempts, now)
         self._database.parked.append(parked)
 
-    def _append(self, handler: str, record: Record) -> bool:
-        if not any((each.handler, each.record.key) == (handler, record.key) for each in self._database.parked):
-            return False
-        self._park(handler, record, _WAITS, 0)
-        return True
+    def _append(self, handler: str, records: Sequence[Record]) -> int:
+        queue = (handler, records[0].key)
+        if not any((each.handler, each.record.key) == queue for each in self._database.parked):
+            return 0
+        for record in records:
+            self._park(handler, record, _WAITS, 0)
+        return len(records)
+
+    def _claim(self, handler: str, key: str) -> int | None:
+        now = self._database.clock.now()
+        _, until = self._database.claims.get((handler, key), (0, now))
+        if until > now:
+            return None
+        claim = next(self._database.numbers)
+        self._database.claims[handler, key] = claim, now + CLAIM
+        return claim
+
+    def _give_up(self, handler: str, key: str, claim: int) -> None:
+        if self._database.claims.get((handler, key), (0, None))[0] == claim:
+            del self._database.claims[handler, key]
 
     def _failed(self, known: Parked, failure: Failure) -> None:
         self._database.parked = [

@@ -42,6 +42,13 @@ DROP_INBOX_DAY = "DROP TABLE IF EXISTS inbox_{day:%Y%m%d}"
 # -- lock_parked -- one at a time changes a key's queue; what it reads after this is the queue as it is.
 LOCK_PARKED = "SELECT pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 0))"
 
+# -- claim_parked -- one at a time sends what waits of a key, until its transaction ends; a session may not idle long.
+CLAIM_PARKED = """
+SELECT pg_try_advisory_xact_lock(
+    hashtextextended('corelib.claim.' || current_schema || chr(31) || $1 || chr(31) || $2, 0)
+)
+"""
+
 # -- parked_keys --
 PARKED_KEYS = "SELECT DISTINCT handler, key FROM parked"
 

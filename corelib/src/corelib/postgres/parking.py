@@ -31,15 +31,23 @@ class PostgresParking:
     async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
         """Append a record to its key's queue, begun where there is none."""
         async with self._locked(handler, _text(record.key)) as connection:
-            await _insert(connection, handler, record, failure, attempts)
+            await _insert(connection, handler, [record], failure, attempts)
 
-    async def append(self, handler: str, record: Record) -> bool:
-        """Let a record wait at the end of its key's queue; False where there is no queue."""
-        async with self._locked(handler, _text(record.key)) as connection:
-            parked: bool = await connection.fetchval(queries.IS_PARKED, handler, _text(record.key))
-            if parked:
-                await _insert(connection, handler, record, _WAITS, 0)
-            return parked
+    async def append(self, handler: str, *records: Record) -> int:
+        """Let records of one key wait at the end of its queue: all of them, or none where there is no queue."""
+        key = _text(records[0].key)
+        async with self._locked(handler, key) as connection:
+            if not await connection.fetchval(queries.IS_PARKED, handler, key):
+                return 0
+            await _insert(connection, handler, records, _WAITS, 0)
+            return len(records)
+
+    @asynccontextmanager
+    async def claimed(self, handler: str, key: str) -> AsyncIterator[bool]:
+        """Keep others from sending what waits in a queue; gives False where somebody else does."""
+        async with self._pool.connection() as connection, connection.transaction():
+            mine: bool = await connection.fetchval(queries.CLAIM_PARKED, handler, _text(key))
+            yield mine
 
     async def failed(self, parked: Parked, failure: Failure) -> None:
         """Note one more attempt of a parked record that failed."""
@@ -74,20 +82,23 @@ class PostgresParking:
 
 
 async def _insert(
-    connection: asyncpg.Connection, handler: str, record: Record, failure: Failure, attempts: int
+    connection: asyncpg.Connection, handler: str, records: Sequence[Record], failure: Failure, attempts: int
 ) -> None:
-    await connection.execute(
-        queries.PARK,
-        handler,
-        record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}",
-        record.channel,
-        _text(record.key),
-        headers_of(record),
-        record.payload,
-        _text(failure.reason),
-        _text(failure.traceback),
-        attempts,
-    )
+    rows = [
+        (
+            handler,
+            record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}",
+            record.channel,
+            _text(record.key),
+            headers_of(record),
+            record.payload,
+            _text(failure.reason),
+            _text(failure.traceback),
+            attempts,
+        )
+        for record in records
+    ]
+    await connection.executemany(queries.PARK, rows)
 
 
 def _text(text: str) -> str:

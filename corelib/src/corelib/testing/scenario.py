@@ -96,6 +96,6 @@ class Scenario:
         wake = node.store.committed()
         if self.exactly_once:
             source, sink = node.store.log("kafka", channels), node.broker.log("outbox")
-            return LogRelay(source, sink, wake, holder=node.name)
+            return LogRelay(source, sink, wake, node.store.parking, holder=node.name)
         reader = node.store.outbox("kafka", channels)
         return Relay("kafka", reader, node.broker, wake, node.store.parking, holder=node.name)
