@@ -8,13 +8,15 @@ outside any transaction; what it returns is an event that is committed with the 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar, get_type_hints
+from inspect import iscoroutinefunction, signature
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from corelib.message import Envelope, Event
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 _MARK = "__corelib_handler__"
+_PARAMETERS = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Route:
     deadline: timedelta
     attempts: int
 
+    def outcomes(self) -> frozenset[type[Event]]:
+        """Return the events that an effect may return, as its annotation says."""
+        returned = get_type_hints(self.call).get("return")
+        return frozenset(kind for kind in (returned, *get_args(returned)) if _is_event(kind))
+
 
 @dataclass(frozen=True)
 class _Declared:
@@ -54,7 +61,8 @@ class Actor:
 
     def routes(self) -> Iterator[Route]:
         """Yield this actor's handlers."""
-        for name, function in vars(type(self)).items():
+        for name in dict.fromkeys(name for kind in reversed(type(self).__mro__) for name in vars(kind)):
+            function = getattr(type(self), name)
             declared = getattr(function, _MARK, None)
             if isinstance(declared, _Declared):
                 bound = getattr(self, name)
@@ -91,8 +99,16 @@ def _declare(function: H, declared: _Declared) -> H:
 
 
 def _event_of(function: Handler) -> type[Event]:
+    """Return what a handler handles. Raises `TypeError` for one that could never be called."""
     hints = get_type_hints(function)
-    kinds = [hint for hint in hints.values() if isinstance(hint, type) and issubclass(hint, Event)]
+    kinds = [hint for name, hint in hints.items() if name != "return" and _is_event(hint)]
     if not kinds:
         raise TypeError(f"{function.__qualname__} needs a parameter annotated with an Event class")
-    return kinds[0]
+    if not iscoroutinefunction(function) or len(signature(function).parameters) != _PARAMETERS:
+        raise TypeError(f"{function.__qualname__} must be `async def (self, event, tx)`; an effect's: `call`, no `tx`")
+    event: type[Event] = kinds[0]
+    return event
+
+
+def _is_event(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Event)

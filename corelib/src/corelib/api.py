@@ -41,8 +41,8 @@ class Api:
 
     def operations(self) -> Iterator[tuple[Operation, Endpoint]]:
         """Yield this api's operations with their bound methods."""
-        for name, function in vars(type(self)).items():
-            for operation in getattr(function, _MARK, ()):
+        for name in dict.fromkeys(name for kind in reversed(type(self).__mro__) for name in vars(kind)):
+            for operation in getattr(getattr(type(self), name), _MARK, ()):
                 yield operation, getattr(self, name)
 
 

@@ -34,6 +34,11 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
     """Read an endpoint's parameters. Raises `TypeError` for one that cannot be bound."""
     hints = get_type_hints(endpoint)
     returns = hints.pop("return", None)
+    bare = inspect.signature(endpoint).parameters.keys() - hints.keys()
+    if bare:
+        raise TypeError(f"{endpoint.__qualname__}: {', '.join(sorted(bare))} must be annotated")
+    if not inspect.iscoroutinefunction(endpoint):
+        raise TypeError(f"{endpoint.__qualname__} must be `async def`")
     path = {name: TypeAdapter(hints.pop(name)) for name in list(hints) if f"{{{name}}}" in operation.path}
     found: dict[str, Any] = {"body": hints.pop("body", None), "query": hints.pop("query", None)}
     wants = {
@@ -42,7 +47,10 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
         "request": _is_kind(hints.pop("request", None), web.Request),
     }
     if hints:
-        raise TypeError(f"{endpoint.__qualname__}: cannot bind {', '.join(hints)}")
+        raise TypeError(
+            f"{endpoint.__qualname__}: cannot bind {', '.join(hints)}: parameters are those in the path,"
+            f" {operation.path}, and body, query, caller, tx and request"
+        )
     return Signature(
         path=path,
         body=found["body"],
@@ -74,14 +82,18 @@ def _is_kind(hint: Any, kind: type) -> bool:
 def binder(
     operation: Operation, sign: Signature, authenticator: Authenticator | None
 ) -> Callable[[web.Request], Awaitable[dict[str, Any]]]:
-    """Return the function that takes a request to keyword arguments, without `tx`. It raises `Problem`."""
+    """Return the function that takes a request to keyword arguments, without `tx`. It raises `Problem`.
+
+    Raises `TypeError` where callers must be known and nobody can tell who they are.
+    """
+    asked = _asked(operation, sign, authenticator)
 
     async def bind(request: web.Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
         if "%00" in request.raw_path:
             raise Problem(404, "not-found", "There is nothing here: the address contains the character NUL.")
-        if sign.wants_caller or operation.roles:
-            caller = await _caller(request, authenticator, operation)
+        if asked is not None:
+            caller = await _caller(request, asked, operation)
             if sign.wants_caller:
                 arguments["caller"] = caller
         for name, adapter in sign.path.items():
@@ -119,9 +131,16 @@ def validated(validate: Callable[[Any], Any], raw: Any) -> Any:
         ) from error
 
 
-async def _caller(request: web.Request, authenticator: Authenticator | None, operation: Operation) -> Caller:
+def _asked(operation: Operation, sign: Signature, authenticator: Authenticator | None) -> Authenticator | None:
+    """Return who tells who calls, None where it does not matter."""
+    if not (sign.wants_caller or operation.roles):
+        return None
     if authenticator is None:
-        raise TypeError(f"{operation.path} wants a caller, but the service has no Authenticator")
+        raise TypeError(f"{operation.method} {operation.path} wants a caller: give Service(authenticator=...)")
+    return authenticator
+
+
+async def _caller(request: web.Request, authenticator: Authenticator, operation: Operation) -> Caller:
     caller = await authenticator.caller(request.headers.get("Authorization"))
     if operation.roles and not operation.roles & caller.roles:
         raise Problem(403, "forbidden", f"This needs the role {' or '.join(sorted(operation.roles))}.")

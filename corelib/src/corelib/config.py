@@ -26,29 +26,32 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", description="Where to listen.")
     port: Port = 8080
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "text"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="debug to error.")
+    log_format: Literal["json", "text"] = Field(default="json", description="json, or text for people.")
     provision: bool = Field(default=False, description="Create missing tables, topics, queues and buckets at start.")
     grace_seconds: float = Field(default=20.0, gt=0, description="Time to drain after SIGTERM.")
     only: str = Field(default="", description="Parts to run: http,consumer,relay,timers; empty is all.")
     consumer_concurrency: int = Field(default=64, gt=0, description="Keys that are handled at the same time.")
-    body_limit_bytes: int = Field(default=262_144, gt=0)
-    postgres_dsn: str = "postgresql://souk@127.0.0.1:55432/postgres"
-    kafka_bootstrap: str = "127.0.0.1:59092"
-    kafka_prefix: str = ""
+    body_limit_bytes: int = Field(default=262_144, gt=0, description="What a request may send.")
+    postgres_dsn: str = Field(default="postgresql://souk@127.0.0.1:55432/postgres", description="The database.")
+    kafka_bootstrap: str = Field(default="127.0.0.1:59092", description="Some of the brokers, joined by commas.")
+    kafka_prefix: str = Field(default="", description="Before the names of topics and groups.")
     kafka_security: Security = Field(default="plaintext", description="tls; or iam, a role of AWS, as MSK asks for.")
     kafka_ca_file: Path | None = Field(default=None, description="Who signs the brokers' certificates; PEM.")
     kafka_certificate_file: Path | None = Field(default=None, description="What to show to brokers that ask; PEM.")
     kafka_key_file: Path | None = Field(default=None, description="The certificate's key; PEM.")
     aws_endpoint_url: str | None = Field(default=None, description="An emulator's address; empty is AWS itself.")
-    aws_region: str = "ap-south-1"
-    aws_prefix: str = "souk-"
+    aws_region: str = Field(default="ap-south-1", description="Where the tables and queues are.")
+    aws_prefix: str = Field(default="souk-", description="Before the names of tables, queues and buckets.")
     aws_streams: bool = Field(default=True, description="Tell relays by DynamoDB Streams what other replicas commit.")
     aws_sweep_seconds: float = Field(default=1.0, gt=0, description="Without streams, how soon that is found.")
-    jwks_url: str = "http://127.0.0.1:8081/.well-known/jwks.json"
-    commit: str = "unknown"
+    jwks_url: str = Field(
+        default="http://127.0.0.1:8081/.well-known/jwks.json",
+        description="The keys of callers' tokens.",
+    )
+    commit: str = Field(default="unknown", description="What was built, for /info.")
     in_memory: bool = Field(default=False, description="Keep everything in this process, as --in-memory does.")
 
     @property

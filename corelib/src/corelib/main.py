@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import uvloop
@@ -17,7 +18,7 @@ from corelib.tuning import tune
 
 S = TypeVar("S", bound=ServiceSettings)
 
-_TRIAL = """to try it, alone:
+_TRIAL = """to try it alone, if it was built for that:
   {program} --in-memory &
   curl http://127.0.0.1:{port}/in-memory/tokens --json '{{"roles": ["admin"]}}'
       a token: send it as Authorization: Bearer
@@ -92,8 +93,17 @@ def _require_alone(settings: ServiceSettings, *, provision: bool) -> None:
 def _heeding(service: Service) -> Service:
     """Return the service; raise `SettingsError` where it was built on servers though it shall run in memory."""
     if service.settings.in_memory and service.alone is None:
-        raise SettingsError(f"svc-{service.name} has no parts in memory: its build() does not heed --in-memory")
+        raise SettingsError(
+            f"{service.name} does not heed --in-memory: where settings.in_memory is true, its build() must give"
+            " Service(..., alone=Alone(...)) and a store in memory"
+        )
     return service
+
+
+def _program() -> str:
+    """Return how this process was started, as one would type it."""
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else f"python {Path(sys.argv[0]).name}"
 
 
 def _require_parts(settings: ServiceSettings) -> None:
@@ -108,7 +118,7 @@ def _parser(kind: type[ServiceSettings]) -> argparse.ArgumentParser:
         f"[{'required' if field.is_required() else field.default}]"
         for name, field in kind.model_fields.items()
     )
-    program = f"python -m {kind.__module__.partition('.')[0]}"
+    program = _program()
     parser = argparse.ArgumentParser(
         prog=program,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -66,6 +66,13 @@ class Event(BaseModel):
         super().__init_subclass__(**kwargs)
         cls.type, cls.channels, cls.key_field = type, channels, key
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise `TypeError` for a key that is no field. Called by pydantic once it knows the fields."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.key_field and cls.key_field not in cls.model_fields:
+            raise TypeError(f"{cls.__name__} has no field {cls.key_field!r} to be its key, only {[*cls.model_fields]}")
+
     @property
     def key(self) -> str:
         """The ordering key: events of equal key are handled one after another, in order of commit."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -89,6 +90,8 @@ class Service:
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
         self._require_brokers()
+        self._require_names()
+        self._require_outcomes()
 
     @property
     def origin(self) -> Origin:
@@ -292,6 +295,19 @@ class Service:
         mute = {c.transport.value for c in self.consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
         if mute:
             raise TypeError(f"service {self.name} takes events from {', '.join(sorted(mute))}, which only sends")
+
+    def _require_names(self) -> None:
+        """Names tell handlers apart in the inbox, and events on the wire: one of two would pass for the other."""
+        names = [route.name for route in self.routes] + [event.type for event in self.publishes]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise TypeError(f"service {self.name} has {', '.join(sorted(twice))} twice")
+
+    def _require_outcomes(self) -> None:
+        """What an effect cannot publish is found out before it is run, not after."""
+        for route in self.routes:
+            if route.is_effect and (strange := route.outcomes() - self.publishes):
+                names = ", ".join(sorted(event.__name__ for event in strange))
+                raise TypeError(f"{route.name} returns {names}: not declared in Service(publishes=...)")
 
 
 def _taken_from(event: type[Event]) -> list[Channel]:

@@ -1,7 +1,10 @@
 """A service that runs by itself: what stands in for the others, and what is refused."""
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -179,4 +182,14 @@ def test_a_service_that_does_not_heed_the_flag_is_not_started(
     with pytest.raises(SystemExit) as ended:
         main(ServiceSettings, lambda settings: Service("deaf", settings, store=Memory()))
     assert ended.value.code == 2
-    assert "svc-deaf has no parts in memory" in capsys.readouterr().err
+    assert "deaf does not heed --in-memory: " in capsys.readouterr().err
+
+
+def test_a_service_names_itself_as_it_was_started(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(
+        "from corelib.config import ServiceSettings; from corelib.main import main; main(ServiceSettings, None)"
+    )
+    for started in ("small.py", "-m small"):
+        command = [sys.executable, *started.split(), "--help"]
+        told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert told.stdout.startswith(f"usage: python {started} ")

@@ -71,6 +71,16 @@ def test_a_service_that_cannot_be_found_is_said_in_a_sentence(app: str, given: s
         Target(given.format(app)).service()
 
 
+def test_a_service_in_memory_is_not_looked_into_from_outside(here: Path) -> None:
+    (here / "forgetful_service.py").write_text(
+        SERVICE.format(name="Forgetful")
+        .replace("corelib.postgres.store import Postgres", "corelib.memory.store import Memory")
+        .replace("Postgres(settings.postgres_dsn)", "Memory()")
+    )
+    with pytest.raises(UsageError, match="in the memory of its own process"):
+        Target("forgetful_service").service()
+
+
 def test_a_module_that_misses_another_names_that_one(here: Path) -> None:
     (here / "needy_service.py").write_text("import no_such_dependency\n")
     with pytest.raises(UsageError, match="needs no_such_dependency"):

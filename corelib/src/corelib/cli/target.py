@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from corelib.config import ServiceSettings, load
 from corelib.errors import UsageError
+from corelib.memory.store import Memory
 from corelib.service import Service
 
 
@@ -24,7 +25,10 @@ class Target:
         """Build the service from its settings, some of them changed. Raises `UsageError` or `SettingsError`."""
         build = self._build()
         settings = load(_settings_of(build, self.app))
-        return build(settings.model_copy(update=changes))
+        service = build(settings.model_copy(update=changes))
+        if isinstance(service.store, Memory):
+            raise UsageError(f"{service.name} keeps all in the memory of its own process: no command can look into it")
+        return service
 
     def _build(self) -> Callable[[ServiceSettings], Service]:
         module, _, function = self.app.partition(":")

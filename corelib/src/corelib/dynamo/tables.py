@@ -65,7 +65,7 @@ class Catalog:
         """Return a declared table. Raises `LookupError` for one the service did not declare."""
         name = table if isinstance(table, str) else table.name
         if name not in self.tables:
-            raise LookupError(f"table {name!r} is not declared in Dynamo(tables=...): {sorted(self.tables)}")
+            raise LookupError(f"table {name!r} is not declared in the store's tables=..., only {sorted(self.tables)}")
         return self.tables[name]
 
     def physical(self, table: Table) -> str:

@@ -1,0 +1,157 @@
+"""What is declared wrongly is refused in a sentence when the service is built, not by what never happens later."""
+
+from collections.abc import Callable
+
+import pytest
+
+from corelib.actor import Actor, Effect, effect, receive
+from corelib.api import Api, get
+from corelib.auth import Caller
+from corelib.config import ServiceSettings
+from corelib.memory.broker import MemoryBroker
+from corelib.memory.store import Memory
+from corelib.message import Channel, Event
+from corelib.service import Service
+from corelib.transaction import Transaction
+
+NOTES = Channel("notes")
+
+
+class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
+    name: str
+
+
+class Read(Event, type="test.read.v1", channels=(NOTES,), key="name"):
+    name: str
+
+
+class Scribe(Actor):
+    @receive
+    async def noted(self, event: Noted, tx: Transaction) -> None:
+        """Do nothing."""
+
+
+class Heir(Scribe):
+    """Has the handlers of whom it inherits from."""
+
+
+class Door(Api):
+    @get("/door")
+    async def door(self) -> None:
+        """Do nothing."""
+
+
+class OtherDoor(Door):
+    """Has the endpoints of whom it inherits from."""
+
+
+class Reader(Actor):
+    @effect()
+    async def noted(self, event: Noted, call: Effect) -> Read | None:
+        """Return nothing, today."""
+
+
+def no_such_key() -> None:
+    class Lost(Event, type="test.lost.v1", channels=(NOTES,), key="nmae"):
+        name: str
+
+
+def no_event() -> list[Actor]:
+    class Deaf(Actor):
+        @receive
+        async def noted(self, event: str, tx: Transaction) -> None: ...
+
+    return [Deaf()]
+
+
+def not_async() -> list[Actor]:
+    class Hasty(Actor):
+        @receive  # type: ignore[type-var]  # what a type checker would say, is said to others too
+        def noted(self, event: Noted, tx: Transaction) -> None: ...
+
+    return [Hasty()]
+
+
+def no_transaction() -> list[Actor]:
+    class Careless(Actor):
+        @receive
+        async def noted(self, event: Noted) -> None: ...
+
+    return [Careless()]
+
+
+def unannotated() -> list[Api]:
+    class Vague(Api):
+        @get("/{name}")
+        async def look(self, name) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001 -- as above
+
+    return [Vague()]
+
+
+def misnamed() -> list[Api]:
+    class Wrong(Api):
+        @get("/{name}")
+        async def look(self, nmae: str) -> None: ...
+
+    return [Wrong()]
+
+
+def no_authenticator() -> list[Api]:
+    class Curious(Api):
+        @get("/me")
+        async def look(self, caller: Caller) -> None: ...
+
+    return [Curious()]
+
+
+def not_async_endpoint() -> list[Api]:
+    class Hasty(Api):
+        @get("/me")  # type: ignore[type-var]  # as above
+        def look(self) -> None: ...
+
+    return [Hasty()]
+
+
+def service(actors: list[Actor], apis: list[Api], publishes: list[type[Event]]) -> Service:
+    settings, broker = ServiceSettings(), MemoryBroker()
+    return Service("x", settings, store=Memory(), actors=actors, apis=apis, publishes=publishes, brokers=[broker])
+
+
+def same_type() -> list[type[Event]]:
+    class Again(Event, type=Noted.type, channels=(NOTES,), key="name"):
+        name: str
+
+    return [Noted, Again]
+
+
+WRONG = [
+    (no_such_key, "Lost has no field 'nmae' to be its key, only"),
+    (lambda: service(no_event(), [], []), "Deaf.noted needs a parameter annotated with an Event class"),
+    (lambda: service(not_async(), [], []), "Hasty.noted must be `async def"),
+    (lambda: service(no_transaction(), [], []), "Careless.noted must be `async def"),
+    (lambda: service([Scribe(), Scribe()], [], []), "service x has Scribe.noted twice"),
+    (lambda: service([], [], same_type()), "service x has test.noted.v1 twice"),
+    (lambda: service([Reader()], [], []), r"Reader.noted returns Read: not declared in Service\(publishes="),
+    (lambda: service([], unannotated(), []), "look: name must be annotated"),
+    (lambda: service([], misnamed(), []), "look: cannot bind nmae: parameters are those in the path"),
+    (lambda: service([], no_authenticator(), []), r"GET /me wants a caller: give Service\(authenticator="),
+    (lambda: service([], not_async_endpoint(), []), "look must be `async def`"),
+]
+
+
+@pytest.mark.parametrize(("declared", "said"), WRONG)
+def test_what_is_declared_wrongly_is_refused_in_a_sentence(declared: Callable[[], object], said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        declared()
+
+
+def test_what_is_declared_rightly_is_taken() -> None:
+    assert service([Scribe(), Reader()], [Door()], [Read]).name == "x"
+
+
+def test_an_actor_has_the_handlers_that_it_inherits() -> None:
+    assert [route.name for route in Heir().routes()] == ["Heir.noted"]
+
+
+def test_an_api_has_the_endpoints_that_it_inherits() -> None:
+    assert [operation.path for operation, _ in OtherDoor().operations()] == ["/door"]
