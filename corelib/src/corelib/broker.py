@@ -8,8 +8,7 @@ from corelib.history import History
 from corelib.message import Channel, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A record as it was received; `position` means something to its broker only."""
 
     record: Record

@@ -14,7 +14,7 @@ from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
 from corelib.errors import Conflict, Forgotten, Malformed, Unavailable
-from corelib.handling import Arrival, Outcome, handle, handle_together
+from corelib.handling import Arrival, handle, handle_together
 from corelib.mailbox import Mailboxes, Turn
 from corelib.message import Envelope, Record, parse
 from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
@@ -153,10 +153,14 @@ class Consumer:
                 job.alone = True
             return 0
         seconds = clock() - began
-        for place, (job, arrival) in enumerate(zip(jobs[:done], arrivals, strict=False)):
+        now = self._clock.now()
+        ages: dict[str, list[float]] = defaultdict(list)
+        for job, arrival in zip(jobs[:done], arrivals, strict=False):
             for route in arrival.routes:
-                self._count(route, arrival.envelope, "done", seconds if place == 0 else None)
+                ages[route.name].append(arrival.envelope.age(now))
             await subscription.done(job.delivery)
+        for handler, known in ages.items():
+            self._metrics[handler].count("done", known, seconds)
         return done
 
     async def _alone(self, subscription: Subscription, job: _Job) -> float | None:
@@ -219,17 +223,7 @@ class Consumer:
         began = clock()
         with about(envelope), self._span(route.name, envelope):
             outcome = await handle(self._store, route, envelope, parse(record, route.event), attempt=attempt)
-        self._count(route, envelope, outcome, clock() - began)
-
-    def _count(self, route: Route, envelope: Envelope, outcome: Outcome, seconds: float | None) -> None:
-        """Count one event; the first one of a transaction stands for it with the time it took, and for its stage."""
-        metrics = self._metrics[route.name]
-        metrics.outcomes[outcome].inc()
-        age = max(0.0, (self._clock.now() - envelope.time).total_seconds())
-        metrics.age.observe(age)
-        if seconds is not None:
-            metrics.seconds.observe(seconds)
-            metrics.handled.observe(age)
+        self._metrics[route.name].count(outcome, [envelope.age(self._clock.now())], clock() - began)
 
     def _again(self, route: Route, envelope: Envelope, job: _Job, error: Exception) -> float:
         seconds = pause_of(_WAITS, job.tries)

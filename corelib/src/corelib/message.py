@@ -7,7 +7,7 @@ mode: attributes as `ce_*` headers, the model's JSON as the body (https://cloude
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -79,8 +79,7 @@ class Event(BaseModel):
         return str(getattr(self, self.key_field))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One event on one channel as it is stored in the outbox and travels on the wire."""
 
     channel: str
@@ -93,8 +92,7 @@ class Record:
         return next((value for header, value in self.headers if header == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What a handler may know of an event besides its data: CloudEvents attributes and trace context."""
 
     id: UUID
@@ -117,6 +115,10 @@ class Envelope:
         if self.traceparent:
             headers.append(("traceparent", self.traceparent))
         return Record(channel, self.key, tuple(headers), payload)
+
+    def age(self, now: datetime) -> float:
+        """Return how many seconds ago it was made; 0.0 where clocks differ so much that it is yet to come."""
+        return max(0.0, (now - self.time).total_seconds())
 
     @classmethod
     def of(cls, record: Record) -> Self:

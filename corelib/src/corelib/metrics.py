@@ -1,5 +1,7 @@
 """Every metric of corelib, in one place: RED for HTTP and handlers, lag and throughput for outbox and consumers."""
 
+from collections.abc import Sequence
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -51,9 +53,20 @@ class HandlerMetrics:
     """One handler's metrics, looked up once: a look-up takes as long as counting."""
 
     def __init__(self, handler: str) -> None:
-        self.seconds = HANDLE_SECONDS.labels(handler)
-        self.age = EVENT_AGE.labels(handler)
-        self.handled = EVENT_STAGE.labels("handled")
+        self._seconds = HANDLE_SECONDS.labels(handler)
+        self._age = EVENT_AGE.labels(handler)
+        self._handled = EVENT_STAGE.labels("handled")
         self.outcomes = {
             outcome: HANDLED.labels(handler, outcome) for outcome in ("done", "duplicate", "retried", "parked")
         }
+
+    def count(self, outcome: str, ages: Sequence[float], seconds: float) -> None:
+        """Count what one transaction handled; the first event stands for it with the time it took, and for its stage.
+
+        Ages and time are in seconds.
+        """
+        self.outcomes[outcome].inc(len(ages))
+        self._seconds.observe(seconds)
+        self._handled.observe(ages[0])
+        for age in ages:
+            self._age.observe(age)

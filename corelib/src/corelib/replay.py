@@ -140,7 +140,7 @@ class Replay:
             raise self._forgotten(f"event {past.record.header('ce_id')} is")
         record = past.record
         headers = (*record.headers, (REPLAY_HEADER, str(operation.id)))
-        return replace(record, channel=self.plan.target or record.channel, headers=headers)
+        return record._replace(channel=self.plan.target or record.channel, headers=headers)
 
     def _forgotten(self, what: str) -> Forgotten:
         since = self._clock.now() - self._remembered + 2 * _MARGIN

@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic_core import PydanticSerializationError
@@ -29,8 +30,7 @@ CLOCKS_DIFFER = timedelta(days=1)
 """What the clocks of two machines may be apart: a mark is kept for so much longer than it is asked for."""
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """That work was done: an inbox mark (scope = handler) or an idempotency key (scope = route and caller).
 
     `made` is the event's own time, the same in each delivery and replay; a caller's key has none.

@@ -1,7 +1,6 @@
 """The SQS publisher, and the S3 bucket, against a real endpoint."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -96,7 +95,7 @@ async def test_a_fifo_queue_keeps_order_per_key_and_drops_repeats(sqs: Sqs, aws:
 
 async def test_a_fifo_queue_takes_a_replay_for_what_it_is_and_its_repetition_for_one(sqs: Sqs, aws: Aws) -> None:
     first = record(1, "ledger.fifo")
-    again = replace(first, headers=(*first.headers, (REPLAY_HEADER, "replay-1")))
+    again = first._replace(headers=(*first.headers, (REPLAY_HEADER, "replay-1")))
     assert all(await sqs.send([first, again, again]))
     assert len(await received(aws, "ledger.fifo")) == 2
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from prometheus_client import REGISTRY
+
 from corelib.actor import Actor, receive
 from corelib.broker import Assigned, Delivery
 from corelib.clock import SystemClock
@@ -73,6 +75,27 @@ class Given:
 
     async def lag(self) -> dict[str, int]:
         return {}
+
+
+def _told(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, {"handler": "Hand.turned", **labels}) or 0.0
+
+
+async def test_every_event_of_a_turn_is_counted_and_the_turn_is_timed_once() -> None:
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset({Turned})))
+    hand = Hand(asyncio.Event())
+    given = Given(5, set(), hand.others)
+    done, ages, times = (
+        _told("events_handled_total", outcome="done"),
+        _told("event_age_seconds_count"),
+        _told("event_handling_duration_seconds_count"),
+    )
+    async with parts_running(Consumer(lambda: given, list(hand.routes()), store)):
+        await until(lambda: len(given.said_done) == 5)
+    assert _told("events_handled_total", outcome="done") - done == 5
+    assert _told("event_age_seconds_count") - ages == 5
+    assert _told("event_handling_duration_seconds_count") - times in {1, 2}, "the first may have been a turn of its own"
 
 
 async def test_what_was_taken_away_is_neither_handled_nor_said_to_be_done() -> None:
