@@ -38,9 +38,9 @@ def unpack(packed: bytes) -> Headers:
     """Return names and values. Raises `ValueError` for what `pack` did not write."""
     numbers = _Reader(packed)
     try:
-        return tuple((numbers.text(), numbers.text()) for _ in range(numbers.varint()))
+        return tuple((numbers.text(), numbers.text()) for _ in range(numbers.length()))
     except IndexError as error:
-        raise ValueError("the packed headers end too early") from error
+        raise ValueError("these bytes are no packed headers") from error
 
 
 class _Reader:
@@ -50,7 +50,13 @@ class _Reader:
         self._packed = packed
         self._at = 0
 
-    def varint(self) -> int:
+    def length(self) -> int:
+        """Return the next number; one below zero would lead back to bytes that were read before."""
+        if (value := self._varint()) < 0:
+            raise IndexError
+        return value
+
+    def _varint(self) -> int:
         value = shift = 0
         while True:
             byte = self._packed[self._at]
@@ -61,7 +67,7 @@ class _Reader:
                 return (value >> 1) ^ -(value & 1)
 
     def text(self) -> str:
-        end = self.varint() + self._at
+        end = self.length() + self._at
         if end > len(self._packed):
             raise IndexError
         raw, self._at = self._packed[self._at : end], end

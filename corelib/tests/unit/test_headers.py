@@ -38,6 +38,12 @@ def test_what_are_no_headers_is_refused(packed: bytes) -> None:
     assert packed
 
 
+@pytest.mark.parametrize("packed", [varint(-1), varint(1) + varint(-1) * 2, varint(1 << 40) + varint(-1)])
+def test_a_length_below_zero_is_refused_instead_of_read_again_and_again(packed: bytes) -> None:
+    with pytest.raises(ValueError, match="no packed headers"):
+        unpack(packed)
+
+
 @pytest.mark.parametrize(("value", "encoded"), [(0, "00"), (-1, "01"), (1, "02"), (64, "8001"), (8192, "808001")])
 def test_varints_are_protocol_buffers_zigzag(value: int, encoded: str) -> None:
     assert varint(value).hex() == encoded
