@@ -71,8 +71,6 @@ async def skip(store: Store, handler: str, key: str) -> Parked | None:
 def _routes_of(parked: Parked, routes: Sequence[Route]) -> Sequence[Route]:
     if parked.handler == MALFORMED:
         return routes
-    if parked.handler.startswith(RELAY):
-        raise UsageError("a relay sends what it has parked by itself, each minute: mend the broker, or skip the record")
     found = [route for route in routes if route.name == parked.handler]
     if not found:
         raise UsageError(f"there is no handler {parked.handler!r} any more: its records can only be skipped")

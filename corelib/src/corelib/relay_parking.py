@@ -16,14 +16,15 @@ from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.metrics import PARKED
 from corelib.parking import RELAY, Resumed
-from corelib.store import Failure, ParkingLot
+from corelib.store import Failure, Parked, ParkingLot
 
 Stream = tuple[str, str]
 """A channel and a key: what order is kept within."""
 
 _RETRY_SECONDS = 60.0
 # A claim ends by itself after a minute; the longest send of a broker fits in between.
-_TURN_SECONDS = 10.0
+_TURN_SECONDS = 5.0
+_BUSY_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -133,45 +134,64 @@ class Resender:
     async def _round(self, stop: asyncio.Event) -> None:
         try:
             for handler, key in sorted(await self._lot.keys()):
-                if handler.startswith(self._prefix) and not stop.is_set():
-                    await resend(self._lot, self._publisher, handler, key)
+                if handler.startswith(self._prefix):
+                    await self._send(handler, key, stop)
         except (Unavailable, Conflict) as error:
             log.warning("what is parked waits for the store", part=self.name, reason=str(error))
 
+    async def _send(self, handler: str, key: str, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            sent = await _turn(self._lot, self._publisher, handler, key)
+            if sent is None or sent.failure or not sent.handled:
+                return
 
-async def resend(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -> Resumed | None:
+
+def relay_of(handler: str) -> str:
+    """Return the name of the relay, which is its transport's, that parks under this one."""
+    return handler.removeprefix(RELAY).partition("/")[0]
+
+
+async def resend(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -> Resumed:
     """Send a parked key's records in order, also those that come meanwhile, until none is left or one is not taken.
 
-    None, with nothing sent, while somebody else sends them.
+    Waits while somebody else does.
     """
     handled = 0
     while True:
-        async with lot.claimed(handler, key) as mine:
-            turn = await _turn(lot, publisher, handler, key) if mine else None
-        if turn is None:
-            return Resumed(handled) if handled else None
-        handled += turn.handled
-        if turn.failure or not turn.handled:
-            return Resumed(handled, turn.failure)
+        sent = await _turn(lot, publisher, handler, key)
+        if sent is None:
+            await asyncio.sleep(_BUSY_SECONDS)
+            continue
+        handled += sent.handled
+        if sent.failure or not sent.handled:
+            return Resumed(handled, sent.failure)
 
 
-async def _turn(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -> Resumed:
-    """Send as much of a queue as one claim allows."""
+async def _turn(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -> Resumed | None:
+    """Send as much of a queue as one claim allows; None while it is somebody else's."""
     now = asyncio.get_running_loop().time
     until, handled = now() + _TURN_SECONDS, 0
-    for parked in await lot.list(handler, key):
-        try:
-            (outcome,) = await publisher.send([parked.record])
-        except Unavailable as error:
-            return Resumed(handled, Failure(str(error)))
-        if isinstance(outcome, Refused):
-            failure = Failure(outcome.reason)
-            await lot.failed(parked, failure)
-            return Resumed(handled, failure)
-        if not outcome:
-            return Resumed(handled, Failure(f"{publisher.name} did not take it this time"))
-        await lot.remove(parked)
-        handled += 1
-        if now() > until:
-            break
+    async with lot.claimed(handler, key) as mine:
+        if not mine:
+            return None
+        for parked in await lot.list(handler, key):
+            if failure := await _refusal(lot, publisher, parked):
+                return Resumed(handled, failure)
+            await lot.remove(parked)
+            handled += 1
+            if now() > until:
+                break
     return Resumed(handled)
+
+
+async def _refusal(lot: ParkingLot, publisher: Publisher, parked: Parked) -> Failure | None:
+    """Send a record; return why it was not taken. Only what the broker will never take counts as an attempt."""
+    try:
+        (outcome,) = await publisher.send([parked.record])
+    except Unavailable as error:
+        return Failure(str(error))
+    if isinstance(outcome, Refused):
+        failure = Failure(outcome.reason)
+        await lot.failed(parked, failure)
+        return failure
+    return None if outcome else Failure(f"{publisher.name} did not take it this time")

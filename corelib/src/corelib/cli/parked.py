@@ -1,4 +1,4 @@
-"""`corelib parked`: what could not be handled, and what waits behind it: look at it, handle it again, or skip it."""
+"""`corelib parked`: what could not be handled or sent, and what waits behind it: look at it, retry or skip it."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -11,19 +11,22 @@ import orjson
 import typer
 from rich.table import Table
 
+from corelib.broker import Publisher
 from corelib.cli import frame
 from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of
 from corelib.errors import UsageError
 from corelib.operation import Operation
-from corelib.parking import RELAY, resume, skip
+from corelib.parking import RELAY, Resumed, resume, skip
+from corelib.relay_parking import relay_of, resend
 from corelib.service import Service
 from corelib.store import Parked
 
-HELP = """What a handler could not handle, and what waits behind it.
+HELP = """What a handler could not handle, or a relay not send, and what waits behind it.
 
 An event that fails for good is parked together with its key: later events of the key wait behind it, in order, and
 other keys flow. `retry` handles what is parked here and now, in order, with the service running or not; when the
-last one is handled the key flows again, and a running service needs not be told.
+last one is handled the key flows again, and a running service needs not be told. What a relay has parked, as
+`relay-kafka/orders`, is sent instead, to the topic or queue that did not take it; each minute relays try that, too.
 """
 
 app = frame.application(help=HELP)
@@ -112,9 +115,10 @@ async def _retried(service: Service, operation: Operation) -> bool:
         parked = await service.store.parking.list(handler, key)
         if key is not None:
             _found(parked, handler, key)
+        queues = dict.fromkeys((each.handler, each.record.key) for each in parked)
         # One after the other: who fixes a night's trouble does not want all of it back at once.
-        outcomes = [await _resumed(service, *each) for each in dict.fromkeys((p.handler, p.record.key) for p in parked)]
-    return all(outcomes)
+        handled = [await _resumed(service, *queue) for queue in queues if not queue[0].startswith(RELAY)]
+        return await _resent(service, [queue for queue in queues if queue[0].startswith(RELAY)]) and all(handled)
 
 
 async def _skipped(service: Service, operation: Operation) -> bool:
@@ -127,13 +131,35 @@ async def _skipped(service: Service, operation: Operation) -> bool:
         await skip(service.store, handler, key)
         console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
         if handler.startswith(RELAY):
-            console.print("Its relay sends what is behind within a minute.")
-            return True
+            return await _resent(service, [(handler, key)])
         return await _resumed(service, handler, key)
 
 
 async def _resumed(service: Service, handler: str, key: str) -> bool:
-    resumed = await resume(service.store, service.routes, handler, key)
+    return _told(handler, key, await resume(service.store, service.routes, handler, key))
+
+
+async def _resent(service: Service, queues: Sequence[tuple[str, str]]) -> bool:
+    """Send what relays have parked, beside them if they run."""
+    outcomes: list[bool] = []
+    async with AsyncExitStack() as stack:
+        publishers = {name: await _publisher(service, name, stack) for name in {relay_of(each) for each, _ in queues}}
+        for handler, key in queues:
+            publisher = publishers[relay_of(handler)]
+            outcomes.append(_told(handler, key, await resend(service.store.parking, publisher, handler, key)))
+    return all(outcomes)
+
+
+async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Publisher:
+    publisher = service.brokers.get(relay)
+    if publisher is None:
+        raise UsageError(f"the service sends nothing to {relay!r} any more: its records can only be skipped")
+    await publisher.open()
+    stack.push_async_callback(publisher.close)
+    return publisher
+
+
+def _told(handler: str, key: str, resumed: Resumed) -> bool:
     text = f"{handler} {key}: {resumed.handled} handled"
     ending = "; failed again: " + resumed.failure.reason if resumed.failure else ", the key flows again"
     console.print(f"{text}{ending}", markup=False, highlight=False, soft_wrap=True)

@@ -2,99 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
-from corelib.actor import Actor, Route, receive
-from corelib.aws import Aws
+from corelib.actor import Route
 from corelib.clock import SystemClock
-from corelib.dynamo.store import Dynamo
 from corelib.errors import UsageError
 from corelib.handling import handle
-from corelib.ids import uuid7
-from corelib.memory.database import Database
-from corelib.memory.store import Memory
-from corelib.message import Channel, Envelope, Event, Record
+from corelib.message import Envelope, Record
 from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
-from corelib.postgres.store import Postgres
 from corelib.store import Failure, Parked, Store
-from corelib.transaction import Origin, Transaction
-
-CHANNEL = Channel("counted")
-BROKEN = Failure("ValueError: broken", "Traceback ...")
-Open = Callable[[], Awaitable[Store]]
-
-
-class Counted(Event, type="test.counted.v1", channels=(CHANNEL,), key="name"):
-    name: str
-    number: int
-
-
-@dataclass(frozen=True)
-class Counter(Actor):
-    seen: list[int] = field(default_factory=list)
-    failing: set[int] = field(default_factory=set)
-
-    @receive
-    async def counted(self, event: Counted, _: Transaction) -> None:
-        if event.number in self.failing:
-            raise ValueError(f"cannot count {event.number}")
-        self.seen.append(event.number)
-
-
-@pytest_asyncio.fixture(params=["postgres", "dynamodb", "memory"])
-async def replica(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
-    """Open any number of stores as replicas of one service would."""
-    opened: list[Store] = []
-    name = f"t{uuid4().hex[:10]}"
-    if request.param == "postgres":
-        dsn = request.getfixturevalue("postgres_dsn")
-        build: Callable[[], Store] = lambda: Postgres(dsn, schema=name)  # noqa: E731 -- one of three
-    elif request.param == "memory":
-        database = Database()
-        build = lambda: Memory(database=database)  # noqa: E731 -- one of three
-    else:
-        endpoint = request.getfixturevalue("aws_endpoint")
-        build = lambda: Dynamo("shop", Aws(endpoint_url=endpoint, prefix=f"{name}-"))  # noqa: E731 -- one of three
-
-    async def open_one() -> Store:
-        store = build()
-        if not opened:
-            await store.provision()
-        await store.open(Origin("test", SystemClock(), frozenset({Counted})))
-        opened.append(store)
-        return store
-
-    yield open_one
-    for store in opened:
-        await store.close()
-
-
-@pytest_asyncio.fixture
-async def store(replica: Open) -> Store:
-    return await replica()
-
-
-def record(number: int, key: str = "k") -> Record:
-    envelope = Envelope(uuid7(), Counted.type, "test", SystemClock().now(), key)
-    return envelope.record(CHANNEL.name, Counted(name=key, number=number).model_dump_json().encode())
-
-
-def numbers(records: list[Record]) -> list[int]:
-    return [Counted.model_validate_json(each.payload).number for each in records]
-
-
-async def queued(store: Store, key: str = "k", handler: str = "Counter.counted") -> list[int]:
-    return numbers([parked.record for parked in await store.parking.list(handler, key)])
-
-
-async def parked(store: Store, *records: Record, handler: str = "Counter.counted") -> None:
-    for each in records:
-        await store.parking.park(handler, each, BROKEN, attempts=3)
+from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
 
 async def test_a_parked_record_keeps_all_there_is_to_know(store: Store) -> None:

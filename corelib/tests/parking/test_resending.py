@@ -1,0 +1,127 @@
+"""What a relay has parked is sent again: by one at a time, in order, whoever tries."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from corelib.aws import Aws
+from corelib.broker import Refused
+from corelib.clock import ManualClock
+from corelib.dynamo.store import Dynamo
+from corelib.errors import Unavailable
+from corelib.memory.broker import MemoryBroker
+from corelib.memory.database import Database
+from corelib.memory.store import Memory
+from corelib.message import Record
+from corelib.relay_parking import Resender, resend
+from corelib.store import CLAIM, Store
+from corelib.testing.running import parts_running, until
+from corelib.transaction import Origin
+from parking.counted import BROKEN, CHANNEL, Counted, Open, numbers, parked, queued, record
+
+
+class Topic(MemoryBroker):
+    """A broker that notes what it was sent, and takes its time."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self.chance = chance
+        self.sent: list[int] = []
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        await asyncio.sleep(self.chance.random() * 0.004)
+        self.sent += numbers(list(records))
+        return await super().send(records)
+
+
+RELAYED = f"relay-kafka/{CHANNEL.name}"
+
+
+async def test_one_at_a_time_has_a_claim_on_a_key(replica: Open) -> None:
+    one, other = await replica(), await replica()
+    async with one.parking.claimed(RELAYED, "k") as mine:
+        assert mine
+        async with other.parking.claimed(RELAYED, "k") as too, other.parking.claimed(RELAYED, "another") as free:
+            assert (too, free) == (False, True)
+        async with one.parking.claimed(RELAYED, "k") as again:
+            assert not again
+    async with other.parking.claimed(RELAYED, "k") as mine:
+        assert mine
+
+
+async def test_several_records_wait_in_order_or_none_does(store: Store) -> None:
+    assert await store.parking.append(RELAYED, record(1), record(2)) == 0
+    await parked(store, first := record(0), handler=RELAYED)
+    assert await store.parking.append(RELAYED, first, second := record(1), record(2)) == 3
+    assert await store.parking.append(RELAYED, second, record(3)) == 2
+    assert await queued(store, handler=RELAYED) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_key_that_a_relay_parked_is_sent_once_and_in_order_whoever_sends_it(replica: Open, seed: int) -> None:
+    relaying, commanding, beside = await replica(), await replica(), await replica()
+    topic = Topic(random.Random(seed))  # noqa: S311 -- a schedule, not cryptography
+
+    async def relay() -> None:
+        """Do what a relay does with records of a key that it believes parked."""
+        for number in range(3, 30):
+            if not await relaying.parking.append(RELAYED, record(number)):
+                await topic.send([record(number)])
+            await asyncio.sleep(topic.chance.random() * 0.004)
+
+    await parked(relaying, *map(record, range(3)), handler=RELAYED)
+    async with parts_running(Resender("kafka", beside.parking, topic, every_seconds=0.005)):
+        await asyncio.gather(relay(), *(resend(commanding.parking, topic, RELAYED, "k") for _ in range(3)))
+        await resend(commanding.parking, topic, RELAYED, "k")
+    assert topic.sent == list(range(30))
+
+
+async def test_a_resender_leaves_alone_what_others_parked(store: Store) -> None:
+    topic = Topic(random.Random(0))  # noqa: S311 -- a schedule, not cryptography
+    await parked(store, record(0))
+    await parked(store, record(1), handler=f"relay-sqs/{CHANNEL.name}")
+    await parked(store, record(2), handler=RELAYED)
+    async with parts_running(Resender("kafka", store.parking, topic, every_seconds=0.005)):
+        await until(lambda: bool(topic.sent))
+    assert topic.sent == [2]
+    assert {handler for handler, _ in await store.parking.keys()} == {"Counter.counted", f"relay-sqs/{CHANNEL.name}"}
+
+
+async def test_an_outage_of_the_broker_is_no_attempt(store: Store) -> None:
+    class Away(MemoryBroker):
+        async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+            raise Unavailable("kafka", f"could not send {len(records)}")
+
+    await parked(store, record(0), handler=RELAYED)
+    resumed = await resend(store.parking, Away(), RELAYED, "k")
+    assert resumed.failure
+    assert "could not send 1" in resumed.failure.reason
+    [left] = await store.parking.list()
+    assert (left.attempts, left.reason) == (3, BROKEN.reason)
+
+
+@pytest.mark.parametrize("kind", ["dynamodb", "memory"])
+async def test_a_claim_whose_holder_died_ends_after_a_minute(kind: str, request: pytest.FixtureRequest) -> None:
+    clock = ManualClock()
+    store: Store = Memory(database=Database(clock=clock))
+    if kind == "dynamodb":
+        aws = Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=f"t{uuid4().hex[:10]}-")
+        store = Dynamo("shop", aws)
+    await store.provision()
+    await store.open(Origin("test", clock, frozenset({Counted})))
+    dead = store.parking.claimed(RELAYED, "k")
+    assert await dead.__aenter__()
+    clock.advance(CLAIM - timedelta(seconds=1))
+    async with store.parking.claimed(RELAYED, "k") as mine:
+        assert not mine
+    clock.advance(timedelta(seconds=2))
+    async with store.parking.claimed(RELAYED, "k") as mine:
+        assert mine
+        await dead.__aexit__(None, None, None)
+        async with store.parking.claimed(RELAYED, "k") as too:
+            assert not too, "who was thought dead ended the claim of another"
+    await store.close()
