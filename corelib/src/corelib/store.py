@@ -252,6 +252,10 @@ class Store(Protocol):
         """Move due timers into the outbox, each atomically; return how many fired."""
         ...
 
+    async def overdue_seconds(self) -> float:
+        """Return for how long the timer has been due that is due the longest, 0.0 where none is."""
+        ...
+
     def committed(self) -> "Wake":
         """Return the in-process signal that a transaction with events has just committed."""
         ...

@@ -57,6 +57,7 @@ async def tenant(database: str) -> AsyncIterator[tuple[Service, asyncpg.Connecti
     await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'none' NOINHERIT")
     await connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
     await connection.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    await connection.execute(f"GRANT USAGE ON SEQUENCE {schema}.outbox_id TO {role}")
     parts = urlsplit(database)
     store = Postgres(parts._replace(netloc=f"{role}:none@{parts.netloc.split('@')[1]}").geturl(), schema=schema)
     service = Service("notes", ServiceSettings(), store=store, publishes=[Noted], brokers=[Kafka("127.0.0.1:1")])

@@ -9,12 +9,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
 from corelib.doctor.finding import Case, Check
-from corelib.kafka.admin import new_topic
+from corelib.kafka.admin import new_topic, topics_of
 from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event, Transport
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.service import Service
+from corelib.testing.running import until
 
 NOTES = Channel("notes", partitions=1)
 QUEUE = Channel("letters", Transport.SQS)
@@ -65,8 +66,15 @@ def on_kafka(kafka: Kafka) -> Service:
     return Service("notes", ServiceSettings(), store=store, publishes=[Noted], actors=[Reader()], brokers=[kafka])
 
 
-async def create(kafka: Kafka, bootstrap: str, **settings: str) -> None:
+async def create(kafka: Kafka, bootstrap: str, *, partitions: int = NOTES.partitions, **settings: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    await admin.create_topics([new_topic(kafka.topic("notes"), 1, **settings)])
+    name = kafka.topic("notes")
+    await admin.create_topics([new_topic(name, partitions, **settings)])
+
+    async def is_told() -> bool:
+        """Tell whether the broker has heard of it, which learns it behind the controller."""
+        return name in await topics_of(admin, [name])
+
+    await until(is_told)
     await admin.close()

@@ -14,7 +14,8 @@ from corelib.message import Envelope
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.store import Failure
-from doctor.notes import nothing, publish, said
+from corelib.testing.running import until
+from doctor.notes import Noted, nothing, publish, said
 
 
 async def test_events_that_no_relay_takes(service: Service) -> None:
@@ -28,14 +29,21 @@ async def test_a_lease_that_a_dead_relay_holds(service: Service) -> None:
     assert "held by ghost-7, which gives no sign of life; the oldest event" in await said(flow.relays, service)
 
 
-def at_work(service: Service, delivers: int = 0) -> Callable[[], Awaitable[None]]:
-    """Return a time in which a relay shows life, and delivers so many events."""
-    reader = service.store.outbox("kafka", frozenset({"notes"}))
+def at_work(service: Service, *, delivers: bool = False) -> Callable[[], Awaitable[None]]:
+    """Return a time in which a relay shows life, and delivers an event or does not."""
+    store, channels = service.store, frozenset({"notes"})
+    reader = store.outbox("kafka", channels)
 
     async def watch() -> None:
         assert await reader.acquire("relay-1")
-        for _ in range(delivers):
+        before = await store.relay_state("kafka", channels)
+
+        async def moved() -> bool:
+            return (await store.relay_state("kafka", channels)).place != before.place
+
+        if delivers:
             await reader.acknowledge(await reader.read(1))
+            await until(moved)
 
     return watch
 
@@ -49,24 +57,52 @@ async def test_a_relay_that_stalls_is_told_from_one_that_is_behind_and_one_that_
     assert "problem relay kafka: stalled: the oldest event" in await said(flow.relays, service, watch=watch)
 
 
-async def test_a_relay_that_is_behind_but_moves(postgres: Service) -> None:
-    watch = at_work(postgres, delivers=1)
-    assert await postgres.store.outbox("kafka", frozenset({"notes"})).acquire("relay-1")
+async def test_a_relay_that_is_behind_is_told_from_one_that_keeps_up(service: Service) -> None:
+    watch = at_work(service)
+    await watch()
     for _ in range(3):
-        await publish(postgres)
-    behind = await said(flow.relays, postgres, watch=watch, late=timedelta(0))
+        await publish(service)
+    behind = await said(flow.relays, service, watch=at_work(service, delivers=True), late=timedelta(0))
     assert "warning relay kafka: behind: events move" in behind
+    keeps_up = await said(flow.relays, service, watch=at_work(service, delivers=True), late=timedelta(hours=1))
+    assert "note relay kafka: keeps up: the oldest event has waited for 0:" in keeps_up
 
 
 async def test_a_relay_that_is_not_there_while_nothing_waits(service: Service) -> None:
     assert "warning relay kafka: no relay is at work; nothing waits" in await said(flow.relays, service)
 
 
+async def test_a_lease_that_a_relay_loses_to_another(postgres: Service) -> None:
+    channels = frozenset({"notes"})
+    first, second = postgres.store.outbox("kafka", channels), postgres.store.outbox("kafka", channels)
+    assert await first.acquire("relay-1")
+
+    async def change_hands() -> None:
+        await first.release()
+        assert await second.acquire("relay-2")
+
+    found = await said(flow.relays, postgres, watch=change_hands)
+    assert "warning relay kafka: relay-1 lost the lease, or gave it up, and relay-2 took it" in found
+    assert "lost the lease" not in await said(flow.relays, postgres)
+
+
+async def test_timers_that_nobody_fires(service: Service) -> None:
+    async with service.store.transaction() as tx:
+        tx.schedule(Noted(name="later"), at=datetime.now(UTC) + timedelta(hours=1))
+    assert not await said(flow.timers, service, late=timedelta(0))
+    async with service.store.transaction() as tx:
+        tx.schedule(Noted(name="k"), at=datetime.now(UTC) - timedelta(minutes=2))
+    assert "problem timers: the first that is due waits for 0:02:" in await said(flow.timers, service)
+    assert not await said(flow.timers, service, late=timedelta(minutes=10))
+    assert await service.store.fire(10) == 1
+    assert not await said(flow.timers, service, late=timedelta(0))
+
+
 async def test_parked_keys(service: Service) -> None:
     record = Envelope(uuid4(), "test.noted.v1", "test", datetime.now(UTC), "k").record("notes", b"{}")
     await service.store.parking.park("Reader.noted", record, Failure("ValueError: no such note"), attempts=5)
     found = await said(flow.parked, service)
-    assert "problem handler Reader.noted: 1 events of 1 keys are parked" in found
+    assert "problem handler Reader.noted: 1 events of 1 keys are parked, the first since 20" in found
     assert "no such note" in found
     assert "corelib parked" in found
 
@@ -78,4 +114,5 @@ async def test_a_schema_that_is_missing(database: str, aws_endpoint: str) -> Non
     ):
         service = Service("none", ServiceSettings(), store=store)
         assert "Run `corelib outbox migrate`" in await said(flow.schema, service)
-        assert any("corelib outbox migrate" in found.what for found in await examine(Case(service, nothing)))
+        found = await examine(Case(service, nothing))
+        assert {each.about for each in found} >= {"schema", store.name}

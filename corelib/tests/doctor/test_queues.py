@@ -1,5 +1,6 @@
 """Queues of SQS."""
 
+import json
 from uuid import uuid4
 
 from corelib.config import ServiceSettings
@@ -25,6 +26,51 @@ async def test_queues_that_are_missing_and_dead_letters(aws_endpoint: str) -> No
     assert "has no dead-letter queue" in await said(queues.queues, service)
     await asked.provision("letters")
     assert not await said(queues.queues, service)
+    url = await asked.url("letters")
+    for seconds, found in (("60", "problem queue letters: keeps messages for 0:01:00"), ("86400", "")):
+        await asked.call("SetQueueAttributes", QueueUrl=url, Attributes={"MessageRetentionPeriod": seconds})
+        assert (await said(queues.queues, service)).startswith(found)
+    assert not await said(queues.queues, service)
     await asked.call("SendMessage", QueueUrl=await asked.url(dead_letters_of("letters")), MessageBody="lost")
     assert "1 messages could not be handled" in await said(queues.queues, service)
+    await asked.close()
+
+
+async def test_dead_letters_that_go_where_nobody_looks(aws_endpoint: str) -> None:
+    prefix = f"t{uuid4().hex[:8]}-"
+    settings = ServiceSettings(aws_endpoint_url=aws_endpoint, aws_prefix=prefix)
+    store = Postgres("postgresql://nobody@127.0.0.1:1/none")
+    service = Service("mail", settings, store=store, publishes=[Mailed], brokers=[Sqs(settings.aws())])
+    asked = Queues(settings.aws())
+    await asked.open()
+    await asked.call("CreateQueue", QueueName=f"{prefix}letters")
+    await asked.call("CreateQueue", QueueName=f"{prefix}elsewhere")
+    where = await asked.call("GetQueueAttributes", QueueUrl=await asked.url("elsewhere"), AttributeNames=["QueueArn"])
+    redrive = {"deadLetterTargetArn": where["Attributes"]["QueueArn"], "maxReceiveCount": "5"}
+    url = await asked.url("letters")
+    await asked.call("SetQueueAttributes", QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(redrive)})
+    found = await said(queues.queues, service)
+    assert f"warning queue letters-dlq: sqs is unavailable: queue {prefix}letters-dlq does not exist" in found
+    await asked.close()
+
+
+async def test_a_queue_that_nobody_takes_from_is_told_from_one_that_is_worked_off(aws_endpoint: str) -> None:
+    settings = ServiceSettings(aws_endpoint_url=aws_endpoint, aws_prefix=f"t{uuid4().hex[:8]}-")
+    store = Postgres("postgresql://nobody@127.0.0.1:1/none")
+    service = Service("mail", settings, store=store, publishes=[Mailed], brokers=[Sqs(settings.aws())])
+    asked = Queues(settings.aws())
+    await asked.open()
+    await asked.provision("letters")
+    url = await asked.url("letters")
+    for _ in range(3):
+        await asked.call("SendMessage", QueueUrl=url, MessageBody="a letter")
+    standing = await said(queues.queues, service)
+    assert "warning queue letters: 3 messages wait, and a moment ago it was 3" in standing
+
+    async def take_one() -> None:
+        (message,) = (await asked.call("ReceiveMessage", QueueUrl=url))["Messages"]
+        await asked.call("DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+    moving = await said(queues.queues, service, watch=take_one)
+    assert "note queue letters: keeps up: 2 messages wait" in moving
     await asked.close()

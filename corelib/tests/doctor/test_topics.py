@@ -1,15 +1,21 @@
 """What a Kafka cluster may be set to, and a consumer that lags."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from corelib.broker import Delivery
 from corelib.doctor import topics
 from corelib.doctor.finding import Level
 from corelib.kafka.admin import Topic
 from corelib.kafka.broker import Kafka
 from corelib.message import Record
-from doctor.notes import create, on_kafka, said
+from corelib.postgres.store import Postgres
+from corelib.testing.running import until
+from doctor.notes import NOTES, create, nothing, on_kafka, said
 
 
 async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
@@ -22,7 +28,8 @@ async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
     ("settings", "expected"),
     [
         ({}, ""),
-        ({"retention.ms": "60000"}, "retention is 0:01:00: a consumer that is down for longer loses events"),
+        ({"retention.ms": "60000"}, "retention is 0:01:00, below the window of replay"),
+        ({"retention.bytes": "1048576"}, "keeps 1 MiB of a partition, however young"),
         ({"retention.ms": "-1"}, "keeps events for ever"),
         ({"cleanup.policy": "compact"}, "it is compacted"),
         ({"max.message.bytes": "100000"}, "max.message.bytes is 100000"),
@@ -36,6 +43,12 @@ async def test_settings_of_a_topic_that_break_promises(
     found = [line for line in (await said(topics.topics, on_kafka(kafka))).splitlines() if not line.startswith("note")]
     assert len(found) == bool(expected)
     assert expected in "\n".join(found)
+
+
+async def test_a_topic_with_other_partitions_than_declared(kafka: Kafka, kafka_bootstrap: str) -> None:
+    await create(kafka, kafka_bootstrap, partitions=3)
+    about = f"note topic {kafka.topic('notes')}"
+    assert f"{about}: has 3 partitions, declared are 1" in await said(topics.topics, on_kafka(kafka))
 
 
 @pytest.mark.parametrize(
@@ -54,10 +67,63 @@ def test_copies_of_what_was_acknowledged(replicas: int, least: int, brokers: int
     assert [each.level for each in found] == levels
 
 
-async def test_a_consumer_that_lags(kafka: Kafka, kafka_bootstrap: str) -> None:
+async def test_a_consumer_that_is_behind_is_told_from_one_that_keeps_up_idles_or_is_not_there(
+    kafka: Kafka, kafka_bootstrap: str
+) -> None:
     await create(kafka, kafka_bootstrap)
-    service = on_kafka(kafka)
-    assert not await said(topics.consumers, service, late=timedelta(0))
+    service, about = on_kafka(kafka), f"consumer {kafka.group('notes')}"
+    waiting = f"3 records of topic {kafka.topic('notes')} wait, the oldest for 0:"
+    assert f"warning {about}: no consumer is at work; nothing waits" in await said(topics.consumers, service)
     await kafka.send([Record("notes", "k", (), b"{}")] * 3)
-    found = await said(topics.consumers, service, late=timedelta(microseconds=1))
-    assert f"warning consumer {kafka.group('notes')}: 3 records of topic {kafka.topic('notes')} wait" in found
+    assert f"problem {about}: no consumer is at work; {waiting}" in await said(topics.consumers, service)
+
+    subscription = kafka.subscribe("notes", [NOTES])
+    await subscription.open(nothing)
+    taken = [delivery async for delivery in first_of(subscription.deliveries(), 3)]
+    behind = await said(topics.consumers, service, late=timedelta(microseconds=1))
+    assert f"warning {about}: behind: {waiting}" in behind
+    assert f"note {about}: keeps up: {waiting}" in await said(topics.consumers, service, late=timedelta(hours=1))
+
+    for delivery in taken:
+        assert subscription.begin(delivery)
+        await subscription.done(delivery)
+
+    async def idle() -> bool:
+        return f"note {about}: idle" in await said(topics.consumers, service)
+
+    await until(idle)
+    await subscription.close()
+
+
+async def test_marks_of_transactions_are_nothing_that_waits(kafka: Kafka, kafka_bootstrap: str) -> None:
+    await create(kafka, kafka_bootstrap)
+    partition = TopicPartition(kafka.topic("notes"), 0)
+    async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, transactional_id=partition.topic) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(partition.topic, b"{}", partition=0)
+        async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap, group_id=kafka.group("notes")) as consumer:
+            consumer.assign([partition])
+            await until(partial(ended, consumer, partition))
+            await consumer.commit({partition: 1})
+    assert "nothing waits" in await said(topics.consumers, on_kafka(kafka))
+
+
+async def ended(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    """Tell whether the mark of the transaction's end stands behind its record."""
+    return bool((await consumer.end_offsets([partition]))[partition] == 2)
+
+
+async def first_of(deliveries: AsyncIterator[Delivery], count: int) -> AsyncIterator[Delivery]:
+    for _ in range(count):
+        yield await anext(deliveries)
+
+
+async def test_a_store_that_keeps_events_longer_wants_topics_to_do_so_too(kafka: Kafka, kafka_bootstrap: str) -> None:
+    day, three = timedelta(days=1), timedelta(days=3)
+    await create(kafka, kafka_bootstrap, **{"retention.ms": str(2 * day // timedelta(milliseconds=1))})
+    service = on_kafka(kafka)
+    assert "retention" not in await said(topics.topics, service)
+    service.store = Postgres("postgresql://nobody@127.0.0.1:1/none", keep=three)
+    found = await said(topics.topics, service)
+    assert "retention is 2 days, 0:00:00, below the window of replay, 3 days, 0:00:00" in found
+    assert f"Set retention.ms={three // timedelta(milliseconds=1)} or more" in found

@@ -39,7 +39,7 @@ async def _made(check: Check, case: Case) -> Sequence[Finding]:
 
 
 def _of_stores(service: Service) -> list[Check]:
-    checks: list[Check] = [flow.relays, flow.parked]
+    checks: list[Check] = [flow.relays, flow.timers, flow.parked]
     if isinstance(service.store, Postgres):
         checks += [database.transactions, database.ring, database.rights, database.age, clocks.database_clock]
     return checks

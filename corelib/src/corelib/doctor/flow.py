@@ -1,7 +1,8 @@
-"""Whether events flow: relays that stall, lag or idle, timers that are due, records that are parked. Any store."""
+"""Whether events flow: relays that stall, lag or idle, timers that are late, records that are parked. Any store."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
 
@@ -22,7 +23,16 @@ async def _relay(case: Case, relay: str, channels: frozenset[str]) -> Sequence[F
     after = await store.relay_state(relay, channels)
     alive = [holder for holder, sign in after.holders.items() if before.holders.get(holder) != sign]
     dead = sorted(after.holders.keys() - set(alive))
-    return list(_judge(case, relay, after.lag_seconds, alive=alive, dead=dead, moved=before.place != after.place))
+    found = _judge(case, relay, after.lag_seconds, alive=alive, dead=dead, moved=before.place != after.place)
+    return [*_lost(relay, before.holders.keys(), after.holders.keys()), *found]
+
+
+def _lost(relay: str, before: AbstractSet[str], after: AbstractSet[str]) -> Iterator[Finding]:
+    lost, new = sorted(before - after), sorted(after - before)
+    if lost and new:
+        what = f"{', '.join(lost)} lost the lease, or gave it up, and {', '.join(new)} took it while I looked"
+        remedy = "If no release is being rolled out: its process is paused or starved, or its store slow to answer."
+        yield warning(f"relay {relay}", what, remedy)
 
 
 _START = "Start the service with its relay, or `corelib relay`."
@@ -41,12 +51,23 @@ def _judge(
     if not alive:
         return [problem(about, f"no relay is at work; the oldest event has waited for {span(lag)}", _START)]
     if lag and not moved:
-        what = f"stalled: the oldest event has waited for {span(lag)}, and nothing moves"
+        what = f"stalled: the oldest event has waited for {span(lag)}, and does not move"
         return [problem(about, what, "Its log says what it waits for; look at the findings on the broker.")]
     if lag > case.late.total_seconds():
         what = f"behind: events move, but the oldest has waited for {span(lag)}"
         return [warning(about, what, "Wait if a backlog is being worked off; else see docs/operations.md on sizes.")]
-    return [] if lag else [note(about, "idle: everything committed is delivered")]
+    if lag:
+        return [note(about, f"keeps up: the oldest event has waited for {span(lag)}")]
+    return [note(about, "idle: everything committed is delivered")]
+
+
+async def timers(case: Case) -> Sequence[Finding]:
+    """Tell for how long timers are due that nobody fires."""
+    seconds = await case.service.store.overdue_seconds()
+    if seconds <= case.late.total_seconds():
+        return []
+    what = f"the first that is due waits for {span(seconds)}: nobody fires them, or not fast enough"
+    return [problem("timers", what, 'Start the service with its part "timers"; see its log for why one does not fire.')]
 
 
 async def parked(case: Case) -> Sequence[Finding]:
@@ -56,11 +77,13 @@ async def parked(case: Case) -> Sequence[Finding]:
     found = []
     for handler, count in sorted(by_handler.items()):
         keys = {record.record.key for record in records if record.handler == handler}
-        reason = next(record.reason for record in records if record.handler == handler).strip().splitlines()[-1]
+        first = next(record for record in records if record.handler == handler)
+        reason = first.reason.strip().splitlines()[-1]
         found.append(
             problem(
                 f"handler {handler}",
-                f"{count} events of {len(keys)} keys are parked; the first because: {reason}",
+                f"{count} events of {len(keys)} keys are parked, the first since {first.parked:%Y-%m-%d %H:%M} because:"
+                f" {reason}",
                 "See `corelib parked list`; mend the cause, then `corelib parked retry`.",
             )
         )

@@ -1,45 +1,92 @@
-"""Whether SQS has the queues, and whether their dead-letter queues are empty."""
+"""Whether SQS has the queues and keeps what is in them, and whether somebody takes it; dead letters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
-from corelib.doctor.finding import Case, Finding, problem, warning
+from corelib.doctor.finding import Case, Finding, note, problem, span, warning
 from corelib.errors import Unavailable
 from corelib.message import Transport
 from corelib.sqs.queues import Queues, dead_letters_of
 
 _DEPTH = "ApproximateNumberOfMessages"
+_RETENTION = "MessageRetentionPeriod"
+_REDRIVE = "RedrivePolicy"
+# For so long a consumer may be down, as on Kafka.
+_WINDOW = timedelta(days=1)
 
 
 async def queues(case: Case) -> Sequence[Finding]:
-    """Name missing queues, and dead letters."""
+    """Name missing queues, settings that lose messages, and dead letters; look twice at what waits."""
     asked = Queues(case.service.settings.aws())
     await asked.open()
     try:
         names = sorted(c.name for c in case.service.channels() if c.transport is Transport.SQS)
-        return [finding for name in names for finding in await _queue(asked, name)]
+        there = [name for name in names if not await asked.missing(name)]
+        found = [_missing(name) for name in names if name not in there]
+        found += [finding for name in there for finding in await _queue(asked, name)]
+        return [*found, *await _waiting(case, asked, there)]
     finally:
         await asked.close()
 
 
+def _missing(channel: str) -> Finding:
+    what = "the queue does not exist: events for it wait in the outbox"
+    return problem(f"queue {channel}", what, "Create it, or run the service's --provision.")
+
+
 async def _queue(asked: Queues, channel: str) -> Sequence[Finding]:
+    attributes = await _attributes(asked, channel, _REDRIVE, _RETENTION)
+    return [*_judge(channel, attributes), *(await _dead(asked, channel) if _REDRIVE in attributes else [])]
+
+
+def _judge(channel: str, attributes: Mapping[str, str]) -> Iterator[Finding]:
+    if _REDRIVE not in attributes:
+        what = "has no dead-letter queue: a message that cannot be handled comes back until it expires"
+        yield warning(f"queue {channel}", what, f"Give it a redrive policy to {dead_letters_of(channel)}.")
+    kept = int(attributes[_RETENTION])
+    if kept < _WINDOW.total_seconds():
+        what = f"keeps messages for {span(kept)}: a consumer that is down for longer loses events"
+        yield problem(f"queue {channel}", what, f"Set {_RETENTION}={int(_WINDOW.total_seconds())} or more.")
+
+
+async def _dead(asked: Queues, channel: str) -> Sequence[Finding]:
     dead = dead_letters_of(channel)
     try:
-        url = await asked.url(channel)
+        depth = await _depth(asked, dead)
     except Unavailable as error:
-        what = f"{error}: events for it wait in the outbox"
-        return [problem(f"queue {channel}", what, "Create it, or run the service's --provision.")]
-    attributes = (await asked.call("GetQueueAttributes", QueueUrl=url, AttributeNames=["RedrivePolicy"]))["Attributes"]
-    if "RedrivePolicy" not in attributes:
-        what = "has no dead-letter queue: a message that cannot be handled comes back until it expires"
-        return [warning(f"queue {channel}", what, f"Give it a redrive policy to {dead}.")]
-    depth = await _depth(asked, dead)
+        what = f"{error}: the redrive policy of {channel} names another, whose dead letters nobody counts"
+        return [warning(f"queue {dead}", what, "Let it name this one; the service's --provision does.")]
     if not depth:
         return []
     what = f"{depth} messages could not be handled by the queue's consumer"
     return [problem(f"queue {dead}", what, "Look at them, mend the cause, then redrive them (StartMessageMoveTask).")]
 
 
+async def _waiting(case: Case, asked: Queues, channels: Sequence[str]) -> Sequence[Finding]:
+    """Tell a queue that grows or stands from one that is worked off: SQS itself tells nobody's age."""
+    before = {channel: depth for channel in channels if (depth := await _depth(asked, channel))}
+    if not before:
+        return []
+    await case.watch()
+    found = []
+    for channel, depth in before.items():
+        after = await _depth(asked, channel)
+        if after >= depth:
+            what = f"{after} messages wait, and a moment ago it was {depth}: nobody takes them, or not fast enough"
+            remedy = "Is its consumer running? CloudWatch tells for how long they wait: ApproximateAgeOfOldestMessage."
+            found.append(warning(f"queue {channel}", what, remedy))
+        else:
+            found.append(note(f"queue {channel}", f"keeps up: {after} messages wait, a moment ago it was {depth}"))
+    return found
+
+
 async def _depth(asked: Queues, channel: str) -> int:
+    return int((await _attributes(asked, channel, _DEPTH))[_DEPTH])
+
+
+async def _attributes(asked: Queues, channel: str, *names: str) -> dict[str, str]:
     url = await asked.url(channel)
-    answer = await asked.call("GetQueueAttributes", QueueUrl=url, AttributeNames=[_DEPTH])
-    return int(answer["Attributes"][_DEPTH])
+    attributes: dict[str, str] = (await asked.call("GetQueueAttributes", QueueUrl=url, AttributeNames=list(names)))[
+        "Attributes"
+    ]
+    return attributes

@@ -6,14 +6,16 @@ from datetime import timedelta
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
 from corelib.kafka.admin import Topic, administering, settings_of, topics_of
 from corelib.kafka.broker import Kafka
-from corelib.kafka.lag import lag_of
+from corelib.kafka.lag import Lag, lag_of, members_of
 from corelib.message import Channel, Transport
+from corelib.postgres.store import Postgres
 from corelib.transaction import MAX_EVENT_BYTES
 
 # Headers, key and the batch around one record.
 _OVERHEAD_BYTES = 16 * 1024
-# The shortest time for which the events of a service are kept to be replayed.
+# The shortest time for which the events of a service are kept to be replayed; a store may be told to keep them longer.
 _WINDOW = timedelta(days=1)
+_MEBIBYTE = 1 << 20
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -33,7 +35,8 @@ async def topics(case: Case) -> Sequence[Finding]:
             found.append(problem(f"topic {kafka.topic(name)}", what, "Create it, or run the service's --provision."))
         else:
             found += judge_replication(topic, settings[topic.name], brokers)
-            found += _kept(topic, settings[topic.name], channel, case.service.origin.remember)
+            found += _cleaned(topic, settings[topic.name], channel)
+            found += _kept(topic, settings[topic.name], case.service.origin.remember, window_of(case))
             found += _sizes(topic, settings[topic.name], channel)
     return found
 
@@ -56,17 +59,31 @@ def judge_replication(topic: Topic, settings: Mapping[str, str], brokers: int) -
         yield problem(about, what, "Set unclean.leader.election.enable=false.")
 
 
-def _kept(topic: Topic, settings: Mapping[str, str], channel: Channel, remember: timedelta) -> Iterator[Finding]:
-    about, kept = f"topic {topic.name}", int(settings["retention.ms"])
-    compacted = "compact" in settings["cleanup.policy"]
-    if compacted and not channel.compacted:
+def window_of(case: Case) -> timedelta:
+    """Return for how long a service means to have its events to be replayed, and so its consumers to be down."""
+    store = case.service.store
+    return max(_WINDOW, store.keep) if isinstance(store, Postgres) else _WINDOW
+
+
+def _cleaned(topic: Topic, settings: Mapping[str, str], channel: Channel) -> Iterator[Finding]:
+    if "compact" in settings["cleanup.policy"] and not channel.compacted:
         what = "it is compacted: only the last event of a key stays, and a consumer that is behind misses the others"
-        yield problem(about, what, "Set cleanup.policy=delete, or declare Channel(compacted=True).")
+        yield problem(f"topic {topic.name}", what, "Set cleanup.policy=delete, or declare Channel(compacted=True).")
+
+
+def _kept(topic: Topic, settings: Mapping[str, str], remember: timedelta, window: timedelta) -> Iterator[Finding]:
+    about, kept, size = f"topic {topic.name}", int(settings["retention.ms"]), int(settings["retention.bytes"])
     if "delete" not in settings["cleanup.policy"]:
         return
-    if 0 <= kept < _WINDOW / _MILLISECOND:
-        what = f"retention is {span(kept / 1_000)}: a consumer that is down for longer loses events"
-        yield problem(about, what, f"Set retention.ms={int(_WINDOW / _MILLISECOND)} or more.")
+    if 0 <= kept < window / _MILLISECOND:
+        what = f"retention is {span(kept / 1_000)}, below the window of replay, {span(window.total_seconds())}: a"
+        what += " consumer that is down for longer loses events"
+        yield problem(about, what, f"Set retention.ms={int(window / _MILLISECOND)} or more.")
+    if size >= 0:
+        what = (
+            f"keeps {size / _MEBIBYTE:.0f} MiB of a partition, however young: a burst pushes out what is not read yet"
+        )
+        yield warning(about, what, "Set retention.bytes=-1, and give the disks room for retention.ms.")
     if kept < 0 or kept > remember / _MILLISECOND:
         kept_for = "for ever" if kept < 0 else f"for {span(kept / 1_000)}"
         what = f"keeps events {kept_for}, inboxes remember them for {span(remember.total_seconds())}: a consumer that"
@@ -93,15 +110,27 @@ async def consumers(case: Case) -> Sequence[Finding]:
     if not taken:
         return []
     group = kafka.group(case.service.name)
-    return [
-        warning(
-            f"consumer {group}",
-            f"{lag.records} records of topic {topic} wait, the oldest for {span(lag.seconds)}",
-            "Is the consumer running? Is a key slow, or does a handler wait for its store? See event_age_seconds.",
-        )
-        for topic, lag in (await lag_of(kafka.cluster, group, taken)).items()
-        if lag.seconds > case.late.total_seconds()
-    ]
+    members = await members_of(kafka.cluster, group)
+    lags = await lag_of(kafka.cluster, group, taken)
+    waiting = {topic: lag for topic, lag in sorted(lags.items()) if lag.records}
+    if waiting:
+        return [_waits(f"consumer {group}", topic, lag, case.late, members) for topic, lag in waiting.items()]
+    if not members:
+        return [warning(f"consumer {group}", "no consumer is at work; nothing waits", _START)]
+    return [note(f"consumer {group}", "idle: everything on its topics is handled")]
+
+
+_START = 'Start the service with its part "consumer".'
+
+
+def _waits(about: str, topic: str, lag: Lag, late: timedelta, members: int) -> Finding:
+    what = f"{lag.records} records of topic {topic} wait, the oldest for {span(lag.seconds)}"
+    if not members:
+        return problem(about, f"no consumer is at work; {what}", _START)
+    if lag.seconds > late.total_seconds():
+        remedy = "Is a key slow, or does a handler wait for its store? See event_age_seconds, and the service's log."
+        return warning(about, f"behind: {what}", remedy)
+    return note(about, f"keeps up: {what}")
 
 
 def _channels(case: Case) -> dict[str, Channel]:

@@ -181,6 +181,10 @@ class Dynamo(Documents):
         """Move due timers into the outbox, each atomically; return how many fired."""
         return await self._due.fire(limit, self._origin.clock)
 
+    async def overdue_seconds(self) -> float:
+        """Return for how long the timer has been due that is due the longest, 0.0 where none is."""
+        return await self._due.overdue_seconds(self._origin.clock)
+
     def committed(self) -> EventWake:
         """Return a signal that a transaction with events has committed."""
         return self._listeners.wake()

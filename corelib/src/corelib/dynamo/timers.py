@@ -135,15 +135,24 @@ class DueTimers:
             self._agenda.look_soon()  # what another replica is at, or more than was asked for
         return fired
 
+    async def overdue_seconds(self, clock: Clock) -> float:
+        """Return for how long the timer has been due that is due the longest, 0.0 where none is."""
+        now = microseconds(await self._now(clock))
+        return max((now - due_of(item) for item in await self._first(until=now, limit=1)), default=0) / 1_000_000
+
     async def _look(self, now: int, limit: int) -> list[Attribute]:
         """Return the first timers that are due, oldest first, and have the agenda know what follows."""
         horizon = self._agenda.horizon(now)
-        queries = [due_query(self._table, shard, until=horizon, Limit=limit) for shard in timer_partitions()]
-        pages = await asyncio.gather(*(self._client.call("Query", **query) for query in queries))
-        found = sorted(chain.from_iterable(page["Items"] for page in pages), key=due_of)
+        found = sorted(await self._first(until=horizon, limit=limit), key=due_of)
         due = [item for item in found if due_of(item) <= now]
         self._agenda.looked(horizon, map(due_of, found[len(due) :]))
         return due[:limit]
+
+    async def _first(self, *, until: int, limit: int) -> Sequence[Attribute]:
+        """Return the first timers of each partition, so many at most."""
+        queries = [due_query(self._table, shard, until=until, Limit=limit) for shard in timer_partitions()]
+        pages = await asyncio.gather(*(self._client.call("Query", **query) for query in queries))
+        return list(chain.from_iterable(page["Items"] for page in pages))
 
     async def _now(self, clock: Clock) -> datetime:
         """Return the time that timers go by: of a machine whose clock is wrong, DynamoDB's."""

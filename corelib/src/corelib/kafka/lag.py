@@ -1,8 +1,9 @@
 """How far a consumer group is behind its topics: in records, and by the age of the oldest that waits."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
@@ -25,7 +26,7 @@ _COORDINATED = AsyncRetrying(
 
 @dataclass(frozen=True)
 class Lag:
-    """What waits in a topic for a group."""
+    """What waits in a topic for a group; marks of transactions alone, which nobody handles, count for nothing."""
 
     records: int
     seconds: float
@@ -39,6 +40,8 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
             admin.list_consumer_group_offsets, group
         )
     partitions = [TopicPartition(name, number) for name, topic in known.items() for number in topic.partitions]
+    if not partitions:
+        return {}
     consumer = AIOKafkaConsumer(**cluster.options, isolation_level="read_committed", enable_auto_commit=False)
     try:
         await consumer.start()
@@ -48,9 +51,8 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
         for partition in partitions:
             offset = committed[partition].offset if partition in committed else -1
             start = max(offset, first[partition])
-            if start < ends[partition]:
+            if start < ends[partition] and (seconds := await _age(consumer, partition, start)) is not None:
                 before = lags[partition.topic]
-                seconds = await _age(consumer, partition, start)
                 lags[partition.topic] = Lag(before.records + ends[partition] - start, max(before.seconds, seconds))
     except KafkaError as error:
         raise Unavailable("kafka", repr(error)) from error
@@ -59,9 +61,17 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
     return lags
 
 
-async def _age(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> float:
-    """Return the age of the first record at or behind an offset; 0.0 where only marks of transactions are left."""
+async def members_of(cluster: Cluster, group: str) -> int:
+    """Return how many consumers a group has now. Raises `Unavailable`."""
+    async with administering(cluster) as admin:
+        described: Sequence[Any] = await _COORDINATED(admin.describe_consumer_groups, [group])
+    [(_error, _group, _state, _kind, _protocol, members, *_)] = described[0].groups
+    return len(members)
+
+
+async def _age(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> float | None:
+    """Return the age of the first record at or behind an offset; None where only marks of transactions are left."""
     consumer.assign([partition])
     consumer.seek(partition, offset)
     fetched = await consumer.getmany(partition, timeout_ms=_POLL_MILLISECONDS, max_records=1)
-    return max((time.time() - message.timestamp / 1_000 for message in fetched.get(partition, ())), default=0.0)
+    return next((max(0.0, time.time() - m.timestamp / 1_000) for m in fetched.get(partition, ())), None)

@@ -114,6 +114,11 @@ class Memory:
         self._announce()
         return len(unit.fired)
 
+    async def overdue_seconds(self) -> float:
+        """Return for how long the timer has been due that is due the longest, 0.0 where none is."""
+        dues = await self._link.call("timers", lambda: [each.at for each in self.database.timers.values()])
+        return max(0.0, (self._origin.clock.now() - min(dues)).total_seconds()) if dues else 0.0
+
     def committed(self) -> EventWake:
         """Return a signal of its own for each caller: of two relays neither takes the other's."""
         wake = EventWake()

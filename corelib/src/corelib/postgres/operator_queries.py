@@ -89,6 +89,11 @@ FROM era, pg_control_system()
 # -- relay_state -- a lease that was given up has no holder.
 RELAY_STATE = "SELECT holder, lease_until, tick_number, tick_id FROM outbox_cursor WHERE relay = $1"
 
+# -- overdue -- for how long the first timer has been due; by the clock that timers go by, see `fire_timers`.
+OVERDUE = """
+SELECT coalesce(extract(epoch FROM coalesce($1::timestamptz, now()) - min(due)), 0)::float8 AS seconds FROM timer
+"""
+
 # -- long_transactions -- those that lock an outbox table, which a dump does by reading it; and those that vacuum heeds:
 # any in the cluster that has a number, and those here that have a snapshot.
 LONG_TRANSACTIONS = f"""

@@ -123,9 +123,12 @@ SCHEMA_VERSION = "SELECT version, works_with FROM schema_version ORDER BY versio
 
 # -- lacking_rights -- what a transaction writes to, and this role may not.
 LACKING_RIGHTS = f"""
-SELECT string_agg(name, ', ' ORDER BY name)
-FROM unnest(ARRAY[{", ".join(f"'outbox_{slot}'" for slot in SLOTS)}, 'outbox_cursor', 'inbox', 'timer', 'parked']) name
-WHERE NOT has_table_privilege(name, 'INSERT')
+SELECT string_agg(name, ', ' ORDER BY name) FROM (
+    SELECT name FROM unnest(
+        ARRAY[{", ".join(f"'outbox_{slot}'" for slot in SLOTS)}, 'outbox_cursor', 'inbox', 'timer', 'parked']
+    ) name WHERE NOT has_table_privilege(name, 'INSERT')
+    UNION ALL SELECT 'outbox_id' WHERE NOT has_sequence_privilege('outbox_id', 'USAGE')
+) lacking
 """  # noqa: S608 -- our own names
 
 # -- write_events -- sent with COMMIT in one message, which takes no parameters; the order of ids is the order of rows.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -222,11 +222,8 @@ class Postgres:
 
     async def fire(self, limit: int) -> int:
         """Move due timers into the outbox in one transaction; return how many fired."""
-        clock = self._opened().clock
-        # Replicas' clocks differ and jump; the database has one. A clock that is no machine's is a test's.
-        now = None if isinstance(clock, SystemClock) else clock.now()
         async with self._pool.connection() as connection, connection.transaction():
-            rows = await connection.fetch(queries.FIRE_TIMERS, now, limit)
+            rows = await connection.fetch(queries.FIRE_TIMERS, self._timers_now(), limit)
             records = [
                 Record(channel, key, tuple(map(tuple, orjson.loads(headers))), payload)
                 for row in sorted(rows, key=lambda row: (row["due"], row["id"]))
@@ -240,6 +237,16 @@ class Postgres:
         if rows:
             self._announce()
         return len(rows)
+
+    async def overdue_seconds(self) -> float:
+        """Return for how long the timer has been due that is due the longest, 0.0 where none is."""
+        row = await self.fetchrow(operator_queries.OVERDUE, self._timers_now())
+        return max(0.0, row["seconds"]) if row else 0.0
+
+    def _timers_now(self) -> datetime | None:
+        # Replicas' clocks differ and jump; the database has one. A clock that is no machine's is a test's.
+        clock = self._opened().clock
+        return None if isinstance(clock, SystemClock) else clock.now()
 
     def committed(self) -> EventWake:
         """Return a signal of its own for each caller: of two relays neither takes the other's."""
