@@ -1,4 +1,4 @@
-"""Runs the examples of the pages: Python with `await` at the top, and `corelib` commands, whose output is compared."""
+"""Runs the examples of the pages: Python with `await` at the top, its tests, `corelib` commands and shell lines."""
 
 import ast
 import asyncio
@@ -7,9 +7,10 @@ import inspect
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -39,15 +40,22 @@ def shop(database: str, kafka_bootstrap: str) -> Iterator[None]:
 
 
 def _python(example: Example) -> None:
-    """Run a block in its page's names; all blocks of a page share one event loop."""
+    """Run a block in its page's names, then the tests that it defines; all blocks of a page share one event loop."""
+    known = set(example.namespace)
     code: CodeType = compile(
         example.parsed, str(example.path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
     )
-    if "_runner" not in example.namespace:
-        example.namespace["_runner"] = asyncio.Runner()
-    result = eval(code, example.namespace)  # noqa: S307 -- our own pages
+    _run(lambda: eval(code, example.namespace), example.namespace)  # noqa: S307 -- our own pages
+    for name in example.namespace.keys() - known:
+        if name.startswith("test_"):
+            _run(example.namespace[name], example.namespace)
+
+
+def _run(work: Callable[[], object], namespace: dict[str, Any]) -> None:
+    runner = namespace.setdefault("_runner", asyncio.Runner())
+    result = work()
     if inspect.iscoroutine(result):
-        example.namespace["_runner"].run(result)
+        runner.run(result)
 
 
 def _console(example: Example) -> str | None:
@@ -79,7 +87,7 @@ pytest_collect_file = Sybil(
         CodeBlockParser(language="console", evaluator=_console),
         SkipParser(),
     ],
-    patterns=["outbox.md", "inbox.md", "actors.md", "relay.md", "replay.md", "doctor.md", "operations.md"],
+    patterns=["outbox.md", "inbox.md", "actors.md", "relay.md", "replay.md", "doctor.md", "operations.md", "testing.md"],
     fixtures=["shop"],
     teardown=_close,
 ).pytest()
