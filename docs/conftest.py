@@ -5,8 +5,14 @@ import asyncio
 import contextlib
 import inspect
 import io
+import os
 import re
 import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -19,8 +25,10 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 from corelib.cli.frame import console
 from corelib.cli.main import main
+from corelib.testing.running import free_port
 
 _HERE = Path(__file__).parent
+_CURL = 'curl() { command curl --silent --show-error --fail-with-body "$@"; }\n'
 
 
 @pytest.fixture(scope="module")
@@ -70,24 +78,53 @@ def _console(example: Example) -> str | None:
     return None
 
 
+def _shell(example: Example) -> str | None:
+    """Run shell lines at the root: `make` says only what it would do, and any answer of an error is a failure."""
+    if missing := [name for name in ("curl", "jq") if name in example.parsed and not shutil.which(name)]:
+        pytest.skip(f"{' and '.join(missing)} is not installed")
+    port = example.namespace.setdefault("_port", str(free_port()))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SOUK_", "CORELIB_"))}
+    environment |= {"SOUK_PORT": port, "MAKEFLAGS": "n"}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    lines = example.parsed.replace(":8082", f":{port}")  # which somebody may use
+    with tempfile.TemporaryFile() as said:
+        bash = subprocess.Popen(  # noqa: S603 -- our own pages
+            ["bash", "-euo", "pipefail", "-c", _CURL + lines],  # noqa: S607 -- as above
+            cwd=_HERE.parent,
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        example.namespace.setdefault("_groups", []).append(bash.pid)
+        code = bash.wait(60)
+        said.seek(0)
+        return f"{lines}\nended with {code}:\n{said.read().decode()}" if code else None
+
+
 def _flat(text: str) -> str:
     """Return a text without its white space: how lines are broken says nothing."""
     return "".join(text.split())
 
 
-def _close(namespace: dict[str, object]) -> None:
+def _close(namespace: dict[str, Any]) -> None:
     runner = namespace.get("_runner")
     if isinstance(runner, asyncio.Runner):
         runner.close()
+    for group in namespace.get("_groups", []):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGTERM)
 
 
 pytest_collect_file = Sybil(
     parsers=[
         CodeBlockParser(language="python", evaluator=_python),
         CodeBlockParser(language="console", evaluator=_console),
+        CodeBlockParser(language="sh", evaluator=_shell),
         SkipParser(),
     ],
-    patterns=["outbox.md", "inbox.md", "actors.md", "relay.md", "replay.md", "doctor.md", "operations.md", "testing.md"],
+    patterns=["*.md"],
+    excludes=["infrastructure*.md", "decisions/*.md"],
     fixtures=["shop"],
     teardown=_close,
 ).pytest()

@@ -1,4 +1,4 @@
-"""The pages: links lead somewhere, and each decision record has a number of its own."""
+"""The pages: links lead somewhere, every example is run, and each decision record has a number of its own."""
 
 import re
 from collections import Counter
@@ -16,11 +16,34 @@ def test_each_record_has_a_number_of_its_own_that_its_title_repeats() -> None:
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:
-    pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("bench/*.md")]
+    pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/*.md")]
     broken = [
         f"{page.name}: {target}"
         for page in pages
-        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
-        if not (page.parent / target).exists()
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text())
+        if not _leads_somewhere(page, target)
     ]
     assert broken == []
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    other = page.parent / name if name else page
+    return other.exists() and (not anchor or anchor in _anchors(other))
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_example_is_run_or_is_no_program() -> None:
+    hidden = [
+        f"{page.name}: {language or 'a block without a language'}"
+        for page in (ROOT / "docs").glob("*.md")
+        if not page.name.startswith("infrastructure")  # wants an account of AWS or Google
+        for language in re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)[::2]
+        if language not in {"python", "console", "sh", "mermaid", "json", "toml"}
+    ]
+    assert hidden == []
