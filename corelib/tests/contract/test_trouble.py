@@ -10,6 +10,7 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
@@ -174,8 +175,24 @@ async def test_a_topic_that_is_not_there_is_named_by_whoever_sends(
 ) -> None:
     kafka = broker(kafka_bootstrap)
     await kafka.open()
-    monkeypatch.setattr("corelib.kafka.broker._DEADLINE_SECONDS", 1.0)
+    monkeypatch.setattr("corelib.kafka.broker._METADATA_SECONDS", 1.0)
     assert await kafka.missing([NOTES]) == [kafka.topic("notes")]
     with pytest.raises(Unavailable, match=f"topic {kafka.topic('notes')} does not exist"):
         await kafka.send([Record("notes", "k", (), b"{}")])
+    await kafka.close()
+
+
+async def test_a_topic_that_is_not_there_holds_up_no_record_of_another(
+    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corelib.kafka.broker._METADATA_SECONDS", 1.0)
+    kafka, other = broker(kafka_bootstrap), Channel("other", partitions=1)
+    await kafka.provision([other])
+    await kafka.open()
+    records = [Record(name, f"k{n}", (), b"{}") for n, name in enumerate(["notes", "other", "notes", "other"])]
+    with capture_logs() as logs:
+        assert await kafka.send(records) == [False, True, False, True]
+    assert [each["topic"] for each in logs if "wait for their topic" in each["event"]] == [kafka.topic("notes")]
+    await kafka.provision([NOTES])
+    assert await kafka.send([records[0], records[2]]) == [True, True]
     await kafka.close()

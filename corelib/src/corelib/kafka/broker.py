@@ -26,6 +26,7 @@ from corelib.transaction import size_of
 
 _OVERHEAD_BYTES = 128  # of a batch and its first record, beside what is in them
 _DEADLINE_SECONDS = 15.0
+_METADATA_SECONDS = 2.0  # what is there goes out no later than this, when something else is missing
 _TOPIC_EXISTS = 36
 
 log = structlog.get_logger(__name__)
@@ -135,22 +136,30 @@ class Kafka:
         return KafkaHistory(self.cluster, {channel.name: self.topic(channel.name) for channel in channels})
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
-        """Send all, per partition in order; a partition stops at its first failure. Raises `Unavailable`."""
+        """Send all, per partition in order; a partition stops at its first failure, a missing topic takes nothing.
+
+        Raises `Unavailable` when nothing could be sent.
+        """
         await self._renew()
         sent: list[bool | Refused] = [False] * len(records)
         by_partition: dict[tuple[str, int], list[int]] = defaultdict(list)
-        counts = {channel: await self._partitions(channel) for channel in {each.channel for each in records}}
+        channels = list({each.channel for each in records})
+        counts = dict(zip(channels, await asyncio.gather(*map(self._partitions, channels)), strict=True))
         for index, record in enumerate(records):
+            count = counts[record.channel]
+            if isinstance(count, Unavailable):
+                continue
             # Java's default partitioner, so that every client puts a key on the same partition.
-            partition = (murmur2(record.key.encode()) & 0x7FFF_FFFF) % counts[record.channel]
+            partition = (murmur2(record.key.encode()) & 0x7FFF_FFFF) % count
             by_partition[self.topic(record.channel), partition].append(index)
         outcomes = await asyncio.gather(
             *(self._send_partition(topic, partition, indexes, records, sent)
               for (topic, partition), indexes in by_partition.items())
         )  # fmt: skip
-        failures = [outcome for outcome in outcomes if outcome is not None]
+        failures = [outcome for outcome in (*counts.values(), *outcomes) if isinstance(outcome, Exception)]
         if failures and not any(ok or isinstance(ok, Refused) for ok in sent):
-            raise Unavailable(self.name, repr(failures[0])) from failures[0]
+            first = failures[0]
+            raise first if isinstance(first, Unavailable) else Unavailable(self.name, repr(first)) from first
         return sent
 
     async def _renew(self) -> None:
@@ -169,13 +178,13 @@ class Kafka:
         """Return the physical name of a channel's topic."""
         return f"{self._prefix}{channel}"
 
-    async def _partitions(self, channel: str) -> int:
+    async def _partitions(self, channel: str) -> int | Unavailable:
         topic = self.topic(channel)
         try:
-            return len(await asyncio.wait_for(self._connected().partitions_for(topic), _DEADLINE_SECONDS))
+            return len(await asyncio.wait_for(self._connected().partitions_for(topic), _METADATA_SECONDS))
         except (KafkaError, TimeoutError) as error:
-            what = f"topic {topic} does not exist, or no broker tells of it ({error!r})"
-            raise Unavailable(self.name, what) from error
+            log.warning("records wait for their topic", topic=topic, reason=repr(error))
+            return Unavailable(self.name, f"topic {topic} does not exist, or no broker tells of it ({error!r})")
 
     async def _send_partition(
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool | Refused]
