@@ -8,9 +8,13 @@ from uuid import uuid4
 import pytest
 
 from corelib.aws import Aws
-from corelib.clock import ManualClock
+from corelib.clock import ManualClock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
+from corelib.kafka.broker import Kafka
+from corelib.message import Channel, Event
+from corelib.relay import Relay
+from corelib.testing.running import parts_running
 from corelib.transaction import Mark, Origin
 from dynamo.shop import CARTS, Open, Placed, numbers, read, reader
 
@@ -72,3 +76,51 @@ async def test_a_database_without_tables_is_unavailable(aws_endpoint: str) -> No
     store = Dynamo("shop", Aws(endpoint_url=aws_endpoint, prefix=prefix))
     with pytest.raises(Unavailable):
         await store.open(Origin("shop", ManualClock(), frozenset()))
+
+
+HERE, MISSING = Channel("here", partitions=1), Channel("missing", partitions=1)
+
+
+class Said(Event, type="test.said.v1", channels=(HERE,), key="name"):
+    name: str
+    number: int
+
+
+class Whispered(Event, type="test.whispered.v1", channels=(MISSING,), key="name"):
+    name: str
+    number: int
+
+
+async def test_a_topic_that_is_missing_holds_up_no_other(
+    aws_endpoint: str, kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corelib.kafka.broker._METADATA_SECONDS", 0.2)
+    prefix = f"t{uuid4().hex[:10]}-"
+    store, kafka = Dynamo("shop", Aws(endpoint_url=aws_endpoint, prefix=prefix)), Kafka(kafka_bootstrap, prefix=prefix)
+    await kafka.provision([HERE])
+    await kafka.open()
+    await store.provision()
+    await store.open(Origin("shop", SystemClock(), frozenset({Said, Whispered})))
+
+    async def publish(number: int) -> None:
+        async with store.transaction() as tx:
+            tx.publish(Said(name="a", number=number))
+            tx.publish(Whispered(name="a", number=number))
+
+    outbox = store.outbox("kafka", frozenset({HERE.name, MISSING.name}))
+    subscription = kafka.subscribe("test", [HERE])
+    await subscription.open()
+    deliveries = subscription.deliveries()
+    async with parts_running(Relay("kafka", outbox, kafka, store.committed(), store.parking)):
+        for number in range(3):
+            await publish(number)
+            said = (await asyncio.wait_for(anext(deliveries), 60)).record
+            assert Said.model_validate_json(said.payload).number == number
+        await kafka.provision([MISSING])
+        late = kafka.subscribe("test", [MISSING])
+        await late.open()
+        waited = late.deliveries()
+        whispered = [(await asyncio.wait_for(anext(waited), 60)).record for _ in range(3)]
+        assert [Whispered.model_validate_json(each.payload).number for each in whispered] == [0, 1, 2]
+    for part in (subscription, late, kafka, store):
+        await part.close()
