@@ -2,13 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import structlog
 from aiohttp import web
 from opentelemetry.trace import SpanKind
-from prometheus_client import Histogram
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -85,15 +83,9 @@ def observed(address: str, handler: Handler) -> Handler:
                 return response
         finally:
             HTTP_IN_FLIGHT.now -= 1
-            _seconds(request.method, address, status).observe(time.perf_counter() - began)
+            HTTP_SECONDS.labels(request.method, address, str(status)).observe(time.perf_counter() - began)
 
     return observe
-
-
-@lru_cache(maxsize=1_024)
-def _seconds(method: str, address: str, status: int) -> Histogram:
-    """Return the metric of an answer; finding it by its labels costs more than counting."""
-    return HTTP_SECONDS.labels(method, address, str(status))
 
 
 def _refused(request: web.Request, error: Exception) -> web.Response:

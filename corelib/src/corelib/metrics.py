@@ -1,8 +1,13 @@
 """Every metric of corelib, in one place: RED for HTTP and handlers, lag and throughput for outbox and consumers."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import INF, floatToGoString
 
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -13,6 +18,57 @@ class Level:
     def __init__(self, gauge: Gauge) -> None:
         self.now = 0
         gauge.set_function(lambda: self.now)
+
+
+class Observed:
+    """What was observed under the same labels: how much fell in each bucket, and the sum."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.counts = [0] * len(bounds)
+        self.sum = 0.0
+        self._bounds = bounds
+
+    def observe(self, amount: float) -> None:
+        """Count it in the first bucket that holds it."""
+        self.counts[bisect_left(self._bounds, amount)] += 1
+        self.sum += amount
+
+
+class Histogram(Collector):
+    """A histogram that is filled on the event loop only, so that observing takes no lock.
+
+    prometheus_client's own looks along all buckets under locks: it takes 1.7 µs of an event's 24.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        labels: Sequence[str],
+        *,
+        buckets: Sequence[float],
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self._named = (name, help_text)
+        self._labels = labels
+        self._bounds = (*buckets, INF)
+        self._observed: dict[tuple[str, ...], Observed] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Observed:
+        """Return what is observed under these labels; keep it where it is asked for often."""
+        found = self._observed.get(values)
+        if found is None:
+            found = self._observed[values] = Observed(self._bounds)
+        return found
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Tell a scrape."""
+        family = HistogramMetricFamily(*self._named, labels=self._labels)
+        names = [floatToGoString(bound) for bound in self._bounds]  # type: ignore[no-untyped-call]  # the library's own form
+        for values, observed in self._observed.items():
+            family.add_metric(values, list(zip(names, accumulate(observed.counts), strict=True)), observed.sum)
+        yield family
 
 
 HTTP_SECONDS = Histogram(
