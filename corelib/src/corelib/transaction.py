@@ -1,12 +1,14 @@
 """One unit of work: state, events, timers and the mark that it was done commit together or not at all."""
 
 import re
+import reprlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from corelib.clock import Clock
@@ -20,6 +22,8 @@ MAX_BYTES = {Transport.SQS: 256 * 1024}
 MAX_KEY_BYTES = 1_024
 # Below the limit by this much there is nothing to count.
 _ROOMY_BYTES = 8 * 1024
+# So many wrong fields are told of an event that has more.
+_NAMED = 5
 # What is no character of XML 1.0: SQS takes none of it, PostgreSQL no NUL, UTF-8 no lone surrogate.
 _UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -194,18 +198,51 @@ def _key(event: Event) -> str:
     field = f"{kind.__name__}.{kind.key_field}"
     if not kind.key_field:
         raise InvalidEvent(f"{kind.__name__} has no key: name the field in its class statement")
-    if getattr(event, kind.key_field) is None or not event.key:
+    # An event that was made without validation may lack the field.
+    key = event.key if getattr(event, kind.key_field, None) is not None else ""
+    if not key:
         raise InvalidEvent(f"{field} is the event's key and must not be empty")
-    if _UNFIT.search(event.key):
-        raise InvalidEvent(f"{field} is the event's key and must be text without control characters, not {event.key!r}")
-    if (size := len(event.key.encode())) > MAX_KEY_BYTES:
+    if _UNFIT.search(key):
+        raise InvalidEvent(f"{field} is the event's key and must be text without control characters, not {key!r}")
+    if (size := len(key.encode())) > MAX_KEY_BYTES:
         raise InvalidEvent(f"{field} is the event's key and has {size} bytes; the limit is {MAX_KEY_BYTES}")
-    return event.key
+    return key
 
 
 def _payload(event: Event) -> bytes:
-    """Return an event as JSON. Raises `InvalidEvent` for one that was made without validation, and is wrong."""
+    """Return an event as JSON that its handlers can read. Raises `InvalidEvent`, naming the fields, for any other."""
+    kind = type(event)
     try:
-        return event.model_dump_json(warnings="error").encode()
+        # What `model_dump_json` and `model_validate_json` call, without their arguments: half of a small event's time.
+        payload = kind.__pydantic_serializer__.to_json(event, warnings="error")
+        # The JSON is judged, not the instance: nobody has validated what comes from `model_construct` or `model_copy`,
+        # defaults, what was appended to a list later, or what a serializer returns.
+        kind.__pydantic_validator__.validate_json(payload)
     except PydanticSerializationError as error:
-        raise InvalidEvent(f"{type(event).__name__} does not validate: {' '.join(str(error).split())}") from error
+        raise InvalidEvent(f"{kind.__name__} does not validate: {_unwritable(event, error)}") from error
+    except ValidationError as error:
+        raise InvalidEvent(f"{kind.__name__} does not validate: {_unreadable(kind, error)}") from error
+    return payload
+
+
+def _unwritable(event: Event, error: PydanticSerializationError) -> str:
+    """Say which fields are no JSON, as some of pydantic's messages do not."""
+    fields = []
+    for name in type(event).model_fields:
+        try:
+            event.model_dump_json(include={name}, warnings="error")
+        except PydanticSerializationError:
+            fields.append(name)
+    return f"{', '.join(fields)}: {' '.join(str(error).split())}"
+
+
+def _unreadable(kind: type[Event], error: ValidationError) -> str:
+    """Say what a handler would refuse, and what was given, unless the model hides that."""
+    shown = not kind.model_config.get("hide_input_in_errors", False)
+    found = error.errors(include_url=False, include_context=False)
+    said = [
+        f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}"
+        + (f", not {reprlib.repr(each['input'])}" if shown and each["type"] != "missing" else "")
+        for each in found[:_NAMED]
+    ]
+    return "; ".join(said + [f"and {len(found) - _NAMED} more"] * (len(found) > _NAMED))
