@@ -102,7 +102,7 @@ AWS_CALLS = Counter("aws_calls_total", "Calls to AWS, repetitions among them.", 
 STREAM_BREAKS = Counter("dynamodb_stream_breaks_total", "Times that following a table's stream had to begin anew.")
 
 TIMERS_FIRED = Counter("timers_fired_total", "Timers moved into the outbox.")
-RESTARTS = Counter("part_restarts_total", "Restarts by the supervisor.", ("part",))
+RESTARTS = Counter("part_restarts_total", "Restarts of parts that crashed or ended by themselves.", ("part",))
 
 
 class HandlerMetrics:

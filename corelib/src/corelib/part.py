@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Part(Protocol):
-    """Runs until told to stop, then drains; an exception means it crashed and is started again."""
+    """Runs until told to stop, then drains; an exception means it crashed, or waits, and it is started again."""
 
     name: str
 

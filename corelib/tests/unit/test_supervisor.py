@@ -3,24 +3,31 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 from tenacity import wait_fixed, wait_none
 
+from corelib.errors import Conflict, EraChanged, LeaseLost, Unavailable
 from corelib.supervisor import Supervisor
+from corelib.testing.virtual_loop import VirtualLoop
+
+REFUSED = Unavailable("sqs", "may not take from the queue")
+TROUBLES = (REFUSED, Conflict("lost a race"), LeaseLost("another has it"), EraChanged("it was restored"))
 
 
 class Part:
     """Crashes a number of times, then runs until told to stop."""
 
-    def __init__(self, name: str, crashes: int) -> None:
+    def __init__(self, name: str, crashes: int, error: Exception | None = None) -> None:
         self.name = name
         self.crashes = crashes
+        self.error = error or ValueError(f"{name} crashes")
         self.runs = 0
         self.steady = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         self.runs += 1
         if self.runs <= self.crashes:
-            raise ValueError(f"{self.name} crashes")
+            raise self.error
         self.steady.set()
         await stop.wait()
 
@@ -74,3 +81,54 @@ async def test_stop_ends_the_wait_before_the_next_start() -> None:
     async with asyncio.timeout(10):
         await running
     assert part.runs == 1
+
+
+def supervised(part: Part, *, seconds: float) -> Supervisor:
+    """Run a part for so long, in virtual time; return who supervised it."""
+
+    async def run() -> Supervisor:
+        stop = asyncio.Event()
+        supervisor = Supervisor([part])
+        running = asyncio.create_task(supervisor.run(stop))
+        await asyncio.sleep(seconds)
+        stop.set()
+        await running
+        return supervisor
+
+    return VirtualLoop(1).run(run())
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_trouble_of_a_store_or_broker_is_never_given_up_however_long_it_lasts(trouble: Exception) -> None:
+    part = Part("timers", 1_000_000, trouble)
+    assert not supervised(part, seconds=3_600).failed
+    assert 360 < part.runs < 3_600  # a pause between two of a second at least, of ten at most, in the mean
+
+
+def test_an_outage_that_ends_leaves_nothing_behind() -> None:
+    part = Part("timers", crashes=100, error=REFUSED)
+    supervisor = supervised(part, seconds=3_600)
+    assert part.steady.is_set()
+    assert not supervisor.waiting
+    assert not supervisor.failed
+
+
+def test_a_part_that_waits_says_why_from_the_second_time_on() -> None:
+    once = Part("consumer-sqs", crashes=1, error=REFUSED)
+    assert not supervised(once, seconds=1).waiting
+    with capture_logs() as logs:
+        told = supervised(Part("consumer-sqs", 1_000_000, REFUSED), seconds=60).waiting
+    assert told == {"consumer-sqs": str(REFUSED)}
+    assert {(each["log_level"], each["event"], each["reason"]) for each in logs} == {
+        ("warning", "part waits for its store or broker", str(REFUSED))
+    }
+
+
+def test_crashes_between_troubles_still_count() -> None:
+    class Torn(Part):
+        async def run(self, _: asyncio.Event) -> None:
+            self.runs += 1
+            raise self.error if self.runs % 2 else ValueError("crashes")
+
+    part = Torn("consumer", 0, REFUSED)
+    assert supervised(part, seconds=3_600).failed == {"consumer"}
