@@ -1,58 +1,19 @@
-"""The connections of one service, and the translation of PostgreSQL's errors into corelib's."""
+"""The connections of one service."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import cast
 
 import asyncpg
 
-from corelib.errors import Conflict, Unavailable
+from corelib.errors import Unavailable
 from corelib.postgres.connection import Connection
+from corelib.postgres.trouble import translated
 
 _CONNECT_SECONDS = 5.0
 _ACQUIRE_SECONDS = 5.0
 _FULL_SECONDS = 5.0
-
-RERUN = (
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.LockNotAvailableError,
-)
-DOWN = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.InterfaceError,
-)
-# Trouble of the database, never of the event or request in hand: it waits, and an operator mends it.
-AMISS: dict[type[Exception], str] = {
-    asyncpg.ReadOnlySQLTransactionError: "the database is read-only: a standby, or default_transaction_read_only is on",
-    asyncpg.DiskFullError: "its disk is full: nothing can be written until there is room",
-    asyncpg.InsufficientPrivilegeError: "the role lacks a right: grant it what `corelib outbox migrate` made",
-    asyncpg.InvalidAuthorizationSpecificationError: "the role may not log in",
-    asyncpg.InvalidCatalogNameError: "there is no such database",
-    asyncpg.UndefinedTableError: "a table is missing: run `corelib outbox migrate` and the service's own migrations",
-}
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Raise `Conflict` for what a rerun mends and `Unavailable` for what only time, or an operator, does."""
-    try:
-        yield
-    except RERUN as error:
-        raise Conflict(f"postgres: {error}") from error
-    except DOWN as error:
-        raise Unavailable("postgres", repr(error)) from error
-    except tuple(AMISS) as error:
-        meaning = next(text for kind, text in AMISS.items() if isinstance(error, kind))
-        raise Unavailable("postgres", f"{meaning} ({error})") from error
 
 
 class Pool:

@@ -25,9 +25,10 @@ from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.log_queries import PLANNED_FOR_RELAYS
 from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
-from corelib.postgres.pool import Pool, translated
+from corelib.postgres.pool import Pool
 from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
+from corelib.postgres.trouble import translated
 from corelib.store import Change, OutboxReader, ParkingLot, RelayState
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
