@@ -145,6 +145,10 @@ class LogSink(Protocol):
         """
         ...
 
+    async def commit(self) -> None:
+        """Show everybody what was sent, which is not delivered before; nothing in plain mode. Raises as `send` does."""
+        ...
+
     async def close(self) -> None:
         """Disconnect."""
         ...

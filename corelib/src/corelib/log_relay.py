@@ -17,7 +17,7 @@ from corelib.broker import LogSink, Outgoing
 from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
 from corelib.message import Record
-from corelib.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.relay_parking import RelayParking
 from corelib.stages import Progress
 from corelib.store import Chunk, LogSource, ParkingLot, Wake
@@ -25,8 +25,8 @@ from corelib.store import Chunk, LogSource, ParkingLot, Wake
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
-_FEWEST, _MOST = 500, 20_000
-_CHUNK_BYTES = 16 * 1024 * 1024
+_FEWEST, _MOST = 256, 20_000
+_CHUNK_BYTES = 16 * 1024 * 1024  # aimed at; the source sets the bound
 _SAMPLED = 16  # of so many rows one tells how large they are
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class LogRelay:
                 await retrying(self._until_stopped, stop)
             except (Unavailable, LeaseLost, EraChanged):
                 break
-        RELAY_ACTIVE.labels("kafka").set(0)
+        self._progress.stands_by()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         try:
@@ -72,6 +72,7 @@ class LogRelay:
                 if await self._take_over():
                     await self._drain(stop)
                 else:
+                    self._progress.stands_by()
                     await _rest(stop, _STANDBY_SECONDS)
         finally:
             self._renewed = 0.0
@@ -82,11 +83,13 @@ class LogRelay:
         if not await self._source.acquire(self._holder):
             return False
         self._renewed = _now()
+        # Small at first: a chunk that took a slow broker longer than the lease would take the next one as long.
+        self._limit = _FEWEST
         receipt = await self._sink.begin()
         if receipt is not None:
             await self._source.recover(receipt)
         await self._parked.learn()
-        RELAY_ACTIVE.labels("kafka").set(1)
+        self._progress.begins()
         return True
 
     async def _drain(self, stop: asyncio.Event) -> None:
@@ -104,21 +107,28 @@ class LogRelay:
             chunk = await self._deliver_and_read(chunk)
 
     async def _deliver_and_read(self, chunk: Chunk) -> Chunk | None:
-        """Read ahead while the broker works, but only while behind: else what is committed meanwhile would wait."""
-        if not self._behind:
-            await self._deliver(chunk)
-            return await self._next()
-        ahead = asyncio.create_task(self._next())
+        """Read ahead while the broker works.
+
+        While behind, from the first moment on; else only while the broker commits, as what is committed here meanwhile
+        would wait for the read after.
+        """
+        ahead = self._reading() if self._behind else None
         try:
-            await self._deliver(chunk)
+            rows = await self._send(chunk)
+            ahead = ahead or self._reading()
+            await self._sink.commit()
+            await self._delivered(chunk, rows)
         except BaseException:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
             raise
         return await ahead
 
-    async def _deliver(self, chunk: Chunk) -> None:
-        rows = await self._send(chunk)
+    def _reading(self) -> asyncio.Task[Chunk | None]:
+        return asyncio.create_task(self._next())
+
+    async def _delivered(self, chunk: Chunk, rows: Sequence[Outgoing]) -> None:
         if self._sink.keeps_receipts:
             await self._source.passed(chunk.after)
         else:
@@ -145,7 +155,7 @@ class LogRelay:
 
     async def _next(self) -> Chunk | None:
         chunk = await self._source.read(self._limit)
-        self._behind = chunk is not None and len(chunk.rows) == self._limit
+        self._behind = chunk is not None and chunk.more
         if chunk is None:
             self._limit = _FEWEST
             return None

@@ -86,6 +86,14 @@ class Row(NamedTuple):
     id: int
 
 
+class Page(NamedTuple):
+    """Rows of the tick that is open in `position`, in order of ids; `more` of it may be behind them."""
+
+    position: Position
+    rows: Sequence[Outgoing]
+    more: bool
+
+
 class LogTable(Protocol):
     """What the log asks of a database, for one relay and its channels. Every call may raise `Unavailable`."""
 
@@ -97,10 +105,11 @@ class LogTable(Protocol):
         """Return the database's identity, and a number that no transaction up to now has reached."""
         ...
 
-    async def read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
+    async def read(self, position: Position, limit: int) -> Page:
         """Return rows that the open tick sees and `done` does not, behind `position.id`, in order of ids.
 
-        When there are none left, open the next tick at this moment, and return it with its first rows.
+        When there are none left, open the next tick at this moment, and return it with its first rows. Fewer than
+        `limit` where they are large: what is read must have room in memory.
         """
         ...
 
@@ -176,7 +185,7 @@ class OutboxLog:
 
     async def read(self, limit: int) -> Chunk | None:
         """Return the next rows behind the last ones read; None when there are none."""
-        position, rows = await self._table.read(self._read or self._position, limit)
+        position, rows, more = await self._table.read(self._read or self._position, limit)
         if rows:
             position = replace(position, id=rows[-1][5])  # type: ignore[misc]  # see Row
         self._read = position
@@ -185,7 +194,7 @@ class OutboxLog:
             return None
         self._taken = position
         event_id = dict(unpack(rows[-1][3])).get("ce_id", "")
-        return Chunk(rows, position, position.receipt(self._database, event_id))
+        return Chunk(rows, position, position.receipt(self._database, event_id), more=more)
 
     async def _keep_up(self, position: Position) -> None:
         """Idle, move the cursor now and then: what it does not cover keeps the ring from turning."""

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
-from corelib.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAYED
+from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
 from corelib.relay_parking import RelayParking
 from corelib.stages import Progress
@@ -69,7 +69,7 @@ class Relay:
                 await retrying(self._until_stopped, stop)
             except (Unavailable, LeaseLost):
                 break
-        RELAY_ACTIVE.labels(self._relay).set(0)
+        self._progress.stands_by()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         poll = _SHORTEST_POLL
@@ -100,8 +100,10 @@ class Relay:
         if held:
             # Each time, as a share of the outbox may be new, and with it what others parked of it.
             await self._parked.learn()
+            self._progress.begins()
+        else:
+            self._progress.stands_by()
         self._renewed = now if held else 0.0
-        RELAY_ACTIVE.labels(self._relay).set(1 if held else 0)
         return held
 
     async def _deliver(self, pending: Sequence[Pending], stop: asyncio.Event) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from corelib.metrics import EVENT_STAGE, OUTBOX_LAG, RELAY_STALLED
+from corelib.metrics import EVENT_STAGE, OUTBOX_LAG, RELAY_ACTIVE, RELAY_STALLED
 
 _STALLED_SECONDS = 10.0
 
@@ -20,9 +20,22 @@ class Progress:
     """What one relay tells of itself. Stalled is who has had work for ten seconds and delivered none; idle has none."""
 
     def __init__(self, relay: str) -> None:
+        self._active = RELAY_ACTIVE.labels(relay)
         self._lag = OUTBOX_LAG.labels(relay)
         self._stalled = RELAY_STALLED.labels(relay)
         self._stuck_since: float | None = None
+
+    def begins(self) -> None:
+        """Note that this relay holds the lease."""
+        self._active.set(1)
+
+    def stands_by(self) -> None:
+        """Note that this relay has no lease: what waits, and whether it moves, is for another to tell.
+
+        Since when it was stuck itself is not forgotten: two that cannot send hand the lease to and fro.
+        """
+        for gauge in (self._active, self._lag, self._stalled):
+            gauge.set(0)
 
     def read(self, headers: Iterable[tuple[str, str]]) -> None:
         """Note that events were read, by the headers of the first."""

@@ -99,11 +99,15 @@ class OutboxReader(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of an outbox that is a log, the position once they are delivered, and that position for the broker."""
+    """Rows of an outbox that is a log, the position once they are delivered, and that position for the broker.
+
+    `more` tells that others were waiting behind them.
+    """
 
     rows: Sequence[Outgoing]
     after: Any
     receipt: bytes
+    more: bool
 
 
 class LogSource(Protocol):

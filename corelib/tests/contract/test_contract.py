@@ -80,10 +80,10 @@ class Stand:
     channel: Channel
 
     def relay(self) -> Part:
-        channels, wake = frozenset({self.channel.name}), self.store.committed()
+        channels, wake, parking = frozenset({self.channel.name}), self.store.committed(), self.store.parking
         if isinstance(self.store, LogStore) and isinstance(self.broker, LogBroker):
-            return LogRelay(self.store.log("relay", channels), self.broker.log("outbox"), wake, self.store.parking)
-        return Relay("relay", self.store.outbox("relay", channels), self.broker, wake, self.store.parking)
+            return LogRelay(self.store.log("relay", channels), self.broker.log("outbox"), wake, parking)
+        return Relay("relay", self.store.outbox("relay", channels), self.broker, wake, parking)
 
     def running(self, actor: Counter) -> AbstractAsyncContextManager[None]:
         routes = [replace(route, attempts=2) for route in actor.routes()]

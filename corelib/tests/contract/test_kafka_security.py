@@ -96,6 +96,7 @@ async def test_every_client_comes_in(kafka: Kafka) -> None:
     sink = kafka.log("outbox")
     assert await sink.begin() is None
     await sink.send([Outgoing(CHANNEL.name, "k", 0, SMALL[0], b"[]")], b"here")
+    await sink.commit()
     assert await sink.begin() == b"here"
     await sink.close()
     subscription = kafka.subscribe("group", [CHANNEL])

@@ -45,25 +45,31 @@ def require_indexes(shown: str, *, looks: int) -> None:
     assert "Rows Removed" not in shown
 
 
+FEW, MANY = log_queries.SURE_ROWS, 20_000
+SIZED = pytest.mark.parametrize(("limit", "sized"), [(FEW, 0), (MANY, 1)])  # of many rows the sizes are read first
+
+
+@SIZED
 @MODES
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_page_is_read_from_the_indexes_without_a_look_at_the_rest(
-    connection: asyncpg.Connection, mode: str
+    connection: asyncpg.Connection, mode: str, limit: int, sized: int
 ) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
     snapshot = await connection.fetchval("SELECT pg_current_snapshot()")
-    shown = await plan(connection, log_queries.READ_PAGE, 10_000, "1", ["c"], ["3"], "1", 100, snapshot, 10_000)
-    require_indexes(shown, looks=1)
+    shown = await plan(connection, log_queries.READ_PAGE, 10_000, "1", ["c"], ["3"], "1", limit, snapshot, 10_000)
+    require_indexes(shown, looks=1 + sized)
 
 
+@SIZED
 @MODES
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_tick_is_opened_and_read_from_the_indexes_in_one_statement(
-    connection: asyncpg.Connection, mode: str
+    connection: asyncpg.Connection, mode: str, limit: int, sized: int
 ) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
-    shown = await plan(connection, log_queries.READ_TICK, 10_000, "1", ["c"], ["3"], "1", 100)
-    require_indexes(shown, looks=2)
+    shown = await plan(connection, log_queries.READ_TICK, 10_000, "1", ["c"], ["3"], "1", limit)
+    require_indexes(shown, looks=2 + sized)
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -12,11 +13,14 @@ from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
+from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Record
+from corelib.outbox_log import OutboxLog
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.relay import Relay
 from corelib.service import Service
+from corelib.store import OutboxReader
 from corelib.testing.running import free_port, running, until
 
 CHANNEL = Channel("stages", partitions=1)
@@ -95,5 +99,45 @@ async def test_a_stalled_relay_is_told_from_an_idle_one(store: Postgres, monkeyp
     gate.open = True
     await until(lambda: value("outbox_relay_stalled", relay=name) == 0)
     await until(lambda: value("outbox_lag_seconds", relay=name) == 0)
+    stop.set()
+    await working
+
+
+class ShutLog:
+    """A sink that nobody reaches."""
+
+    keeps_receipts = True
+
+    async def begin(self) -> bytes | None:
+        raise Unavailable("gate", "shut")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def relays(store: Postgres) -> dict[str, tuple[Relay | LogRelay, OutboxReader | OutboxLog]]:
+    """Return relays of each kind that get nowhere, and another's view on the same outbox."""
+    name, channels, wake = f"r{uuid4().hex[:8]}", frozenset({CHANNEL.name}), store.committed()
+    shut: Any = Gate()
+    log: Any = ShutLog()
+    return {
+        name: (Relay(name, store.outbox(name, channels), shut, wake, store.parking), store.outbox(name, channels)),
+        "kafka": (LogRelay(store.log("kafka", channels), log, wake, store.parking), store.log("kafka", channels)),
+    }
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["relay", "relay between logs"])
+async def test_a_relay_that_stands_by_tells_nothing_of_what_another_does(
+    store: Postgres, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("corelib.stages._STALLED_SECONDS", 0.0)
+    name, (relay, other) = list(relays(store).items())[number]
+    stop = asyncio.Event()
+    await publish(store)
+    working = asyncio.create_task(relay.run(stop))
+    await until(lambda: value("outbox_relay_stalled", relay=name) == 1)
+    await until(lambda: other.acquire("other"))
+    told = ("outbox_relay_active", "outbox_relay_stalled", "outbox_lag_seconds")
+    await until(lambda: not any(value(metric, relay=name) for metric in told))
     stop.set()
     await working

@@ -44,16 +44,31 @@ async def test_what_a_relay_had_half_sent_when_it_died_is_seen_by_nobody(
     assert await sink.begin() is None
     chunk = await log.read(100)
     assert chunk
-    producer = sink._producer
-    assert producer is not None
-    await producer.begin_transaction()
-    await sink._send_all(producer, chunk.rows)
+    await sink.send(chunk.rows, chunk.receipt)
     assert await on_topic(kafka, kafka_bootstrap) == []
 
     await log.release()
     assert await delivered(store, kafka, kafka_bootstrap, last=9) == list(range(10))
     await sink.close()
     assert await on_topic(kafka, kafka_bootstrap) == list(range(10))
+
+
+async def test_what_was_not_committed_when_the_relay_stopped_holds_up_no_reader(
+    store: Postgres, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    await note(store, 1)
+    log, sink = await leased(store), kafka.log("outbox")
+    await sink.begin()
+    chunk = await log.read(1)
+    assert chunk
+    await sink.send(chunk.rows, chunk.receipt)
+    await sink.close()
+    other = kafka.log("another")
+    await other.begin()
+    await other.send(chunk.rows, chunk.receipt)
+    await other.commit()
+    await other.close()
+    assert await on_topic(kafka, kafka_bootstrap) == [1]
 
 
 async def test_a_relay_that_was_only_thought_dead_can_send_nothing_more(
@@ -69,6 +84,7 @@ async def test_a_relay_that_was_only_thought_dead_can_send_nothing_more(
         await zombie.send(chunk.rows, chunk.receipt)
     assert await on_topic(kafka, kafka_bootstrap) == []
     await successor.send(chunk.rows, chunk.receipt)
+    await successor.commit()
     await successor.close()
     assert await on_topic(kafka, kafka_bootstrap) == [1]
 
@@ -80,6 +96,7 @@ async def test_a_receipt_says_how_far_the_last_relay_came(store: Postgres, kafka
     first = await log.read(1)
     assert first
     await sink.send(first.rows, first.receipt)
+    await sink.commit()
     await sink.close()
     await log.release()
 

@@ -90,6 +90,38 @@ async def test_a_backlog_is_read_in_pages_each_row_once_in_order(store: Postgres
     assert await following(log) == list(range(10, 25))
 
 
+async def test_a_tick_opened_anew_is_read_to_its_own_end(store: Postgres) -> None:
+    """It has the number, and begins with the rows, of one that was read to its end and never delivered."""
+    log = await leased(store)
+    await note(store, 1, 2, 3)
+    assert await following(log) == [1, 2, 3]
+    await log.release()
+    await note(store, 4, 5)
+    assert await log.acquire("me")
+    assert await following(log, 3) == [1, 2, 3]
+    assert await following(log) == [4, 5]
+
+
+_LARGE = """
+INSERT INTO outbox_0 (hash, channel, key, headers, payload)
+SELECT 0, $1, 'k', '\\x00', convert_to(format('{"name":"k","number":%s,"pad":"%s"}', n, repeat('x', 200000)), 'UTF8')
+FROM generate_series(4, 403) AS n
+"""
+_ROOM = 64 * 1024 * 1024
+
+
+async def test_a_page_has_room_in_memory_when_large_events_follow_small_ones(store: Postgres) -> None:
+    await note(store, 1, 2, 3)
+    await store.pool.execute(_LARGE, CHANNEL.name)
+    log = await leased(store)
+    pages: list[Chunk] = []
+    while (chunk := await log.read(20_000)) is not None:
+        assert sum(len(row[4]) for row in chunk.rows) <= _ROOM
+        pages.append(chunk)
+    assert [number for page in pages for number in numbers(page.rows)] == list(range(1, 404))
+    assert [page.more for page in pages] == [True, False]
+
+
 @pytest.mark.parametrize(
     "restored",
     ["UPDATE outbox_cursor SET database = 'another'", "UPDATE outbox_cursor SET done = '900000000000:900000000000:'"],

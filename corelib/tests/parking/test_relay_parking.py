@@ -200,6 +200,9 @@ class Watched:
             self.refusals += 1
             raise
 
+    async def commit(self) -> None:
+        await self._sink.commit()
+
     async def close(self) -> None:
         await self._sink.close()
 

@@ -9,7 +9,7 @@ import pytest
 
 from corelib.broker import Outgoing, Subscription
 from corelib.consumer import Consumer
-from corelib.errors import Duplicate, Unavailable
+from corelib.errors import Duplicate
 from corelib.handling import Arrival
 from corelib.headers import unpack
 from corelib.memory.broker import MemoryBroker, MemoryLogSink
@@ -22,7 +22,7 @@ from corelib.memory.subscription import MemorySubscription
 from corelib.memory.transaction import MemoryTransaction, committed
 from corelib.message import Channel, Record
 from corelib.offsets import Offsets
-from corelib.outbox_log import OutboxLog, Position
+from corelib.outbox_log import OutboxLog, Page, Position
 from corelib.part import Part
 from corelib.testing.scenarios import Ledger
 from corelib.testing.simulation import simulate
@@ -44,10 +44,10 @@ class CursorById(Stormy):
 
     def store(self, database: Database, link: Link) -> Memory:
         class Table(MemoryLogTable):
-            def _read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
+            def _read(self, position: Position, limit: int) -> Page:
                 now = self._database.tick()
                 rows = [row for row in self._database.between(NOTHING, now.snapshot) if row.id > position.id]
-                return replace(position, tick=now), rows[:limit]  # type: ignore[return-value]  # rows begin alike
+                return Page(replace(position, tick=now), rows[:limit], len(rows) > limit)  # type: ignore[arg-type]  # rows begin alike
 
         class Store(Memory):
             def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
@@ -117,17 +117,16 @@ class LeaseWithoutFencing(Stormy):
     def broker(self, cluster: Cluster, link: Link, client: str) -> MemoryBroker:
         class Sink(MemoryLogSink):
             async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
-                records = [Record(row[0], row[1], unpack(row[3]), row[4]) for row in rows]
-                try:
-                    await link.call("send", lambda: self._whole(records, receipt))
-                except Unavailable:
-                    self._epoch = None
-                    raise
+                self._receipt = receipt
+                self._records = [Record(row[0], row[1], unpack(row[3]), row[4]) for row in rows]
 
-            def _whole(self, records: Sequence[Record], receipt: bytes) -> None:
+            async def commit(self) -> None:
+                await self._call("send", self._whole)
+
+            def _whole(self) -> None:
                 epoch = cluster.producers[self._name].epoch
-                cluster.send(self._name, epoch, records)
-                cluster.commit(self._name, epoch, receipt)
+                cluster.send(self._name, epoch, self._records)
+                cluster.commit(self._name, epoch, self._receipt)
 
         class Broker(MemoryBroker):
             def log(self, name: str) -> MemoryLogSink:

@@ -9,7 +9,7 @@ next one's start has fenced it.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -44,6 +44,7 @@ class KafkaLog:
         self._name = f"{prefix}{name}"
         self._exactly_once = exactly_once
         self._producer: AIOKafkaProducer | None = None
+        self._uncommitted = False
         self._partitions: dict[str, int] = {}
         self._sizes = BatchSizes()
 
@@ -82,35 +83,54 @@ class KafkaLog:
         return receipt
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect; a transaction that was not committed is aborted, so that readers wait for nothing."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stop(producer)
+            await _stop(producer, abort=self._uncommitted)
+        self._uncommitted = False
 
     async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:
         """Send all, of each partition in order; all are acknowledged, or `Unavailable` or `LeaseLost` is raised.
 
         Raises `NeverTaken` with rows that are too large for their topic. After a failure `begin` again.
         """
+        try:
+            async with self._at_work() as producer:
+                if not self._exactly_once:
+                    await self._send_all(producer, rows)
+                    return
+                await producer.begin_transaction()
+                self._uncommitted = True
+                await asyncio.gather(self._send_all(producer, rows), self._send_receipt(producer, receipt))
+        except NeverTaken as error:
+            raise NeverTaken(as_large(rows, *error.rows), error.reason) from error
+
+    async def commit(self) -> None:
+        """Show what was sent to everybody. Raises as `send` does."""
+        if self._exactly_once:
+            async with self._at_work() as producer:
+                self._uncommitted = False
+                await producer.commit_transaction()
+
+    @contextlib.asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[AIOKafkaProducer]:
+        """Give the producer; what fails, or takes too long, ends it."""
         producer = self._producer
         if producer is None:
             raise Unavailable("kafka", "not connected")
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                if not self._exactly_once:
-                    await self._send_all(producer, rows)
-                    return
-                async with producer.transaction():
-                    await asyncio.gather(self._send_all(producer, rows), self._send_receipt(producer, receipt))
+                yield producer
         except ProducerFenced as error:
+            self._uncommitted = False  # by whoever fenced it
             await self.close()
             raise LeaseLost(f"another relay sends under the name {self._name}") from error
-        except NeverTaken as error:
-            await self.close()
-            raise NeverTaken(as_large(rows, *error.rows), error.reason) from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
             raise Unavailable("kafka", repr(error)) from error
+        except NeverTaken:
+            await self.close()
+            raise
 
     async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[Outgoing]) -> None:
         for channel in {row[0] for row in rows} - self._partitions.keys():
@@ -186,8 +206,14 @@ class KafkaLog:
         return found
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _stop(producer: AIOKafkaProducer, *, abort: bool = False) -> None:
     """Stop a producer that may be beyond saving."""
+    try:
+        async with asyncio.timeout(5):
+            if abort:
+                await producer.abort_transaction()
+    except (KafkaError, TimeoutError) as error:
+        log.debug("a transaction is left for the next producer to abort", reason=repr(error))
     try:
         async with asyncio.timeout(5):
             await producer.stop()

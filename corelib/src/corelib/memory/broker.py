@@ -114,6 +114,7 @@ class MemoryLogSink:
         self._name = name
         self._exactly_once = exactly_once
         self._epoch: int | None = None
+        self._receipt = b""
 
     @property
     def keeps_receipts(self) -> bool:
@@ -136,12 +137,23 @@ class MemoryLogSink:
             self._epoch = None
             raise NeverTaken(refused, f"it has {len(refused[0][4])} bytes; the limit is {limit}")
         records = [Record(row[0], row[1], unpack(row[3]), row[4]) for row in rows]
+        self._receipt = receipt
+        if self._exactly_once:
+            await self._call("send", lambda: self._cluster.send(self._name, epoch, records))
+        else:
+            await self._call("send", lambda: self._cluster.append(records))
+
+    async def commit(self) -> None:
+        """Show what was sent to everybody. Raises as `send` does."""
+        epoch = self._epoch
+        if epoch is None:
+            raise Unavailable("memory", "not connected")
+        if self._exactly_once:
+            await self._call("commit", lambda: self._cluster.commit(self._name, epoch, self._receipt))
+
+    async def _call(self, what: str, work: Callable[[], None]) -> None:
         try:
-            if not self._exactly_once:
-                await self._link.call("send", lambda: self._cluster.append(records))
-                return
-            await self._link.call("send", lambda: self._cluster.send(self._name, epoch, records))
-            await self._link.call("commit", lambda: self._cluster.commit(self._name, epoch, receipt))
+            await self._link.call(what, work)
         except (Unavailable, LeaseLost):
             self._epoch = None
             raise

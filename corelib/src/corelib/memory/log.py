@@ -9,7 +9,7 @@ from corelib.broker import Outgoing
 from corelib.headers import unpack
 from corelib.memory.database import NOTHING, Cursor, Database, Stored
 from corelib.memory.link import Link
-from corelib.outbox_log import Position, Term, Tick
+from corelib.outbox_log import Page, Position, Term, Tick
 from corelib.store import RelayState
 
 _BEGINNING = Position(Tick(NOTHING, 0, 1), None, 0, 0)
@@ -32,7 +32,7 @@ class MemoryLogTable:
         """Return the database's name, and how far its transactions have come."""
         return await self._link.call("where", lambda: (self._database.name, self._database.snapshot()[1]))
 
-    async def read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
+    async def read(self, position: Position, limit: int) -> Page:
         """Return rows of the open tick behind `position.id`, or when there are none left those of the next."""
         return await self._link.call("read", lambda: self._read(position, limit))
 
@@ -62,12 +62,12 @@ class MemoryLogTable:
         cursor.until = now + lease
         return Term(cursor.fence, cursor.database, cursor.position)
 
-    def _read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
+    def _read(self, position: Position, limit: int) -> Page:
         rows = self._rows(position)
         if not rows:
             position = position.following(self._database.tick())
             rows = self._rows(position)
-        return position, cast("Sequence[Outgoing]", rows[:limit])
+        return Page(position, cast("Sequence[Outgoing]", rows[:limit]), len(rows) > limit)
 
     def _rows(self, position: Position) -> list[Stored]:
         if position.tick is None:

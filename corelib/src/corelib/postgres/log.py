@@ -8,7 +8,7 @@ from typing import cast
 import asyncpg
 
 from corelib.broker import Outgoing
-from corelib.outbox_log import Position, Snapshot, Term, Tick
+from corelib.outbox_log import Page, Position, Snapshot, Term, Tick
 from corelib.postgres import log_queries
 from corelib.postgres.pool import Pool
 
@@ -22,7 +22,7 @@ class PostgresLogTable:
         self._pool = pool
         self._relay = relay
         self._channels = sorted(channels)
-        self._finished: tuple[int, int] | None = None  # the number of a tick, and its last row
+        self._finished: tuple[Tick | None, int] | None = None  # a tick, and its last row
 
     async def take(self, holder: str, lease: timedelta) -> Term | None:
         """Take or renew the lease; None while another relay holds it."""
@@ -37,12 +37,12 @@ class PostgresLogTable:
             (where,) = await connection.fetch(log_queries.WHERE_ARE_WE)
         return where["database"], int(where["now"])
 
-    async def read(self, position: Position, limit: int) -> tuple[Position, Sequence[Outgoing]]:
+    async def read(self, position: Position, limit: int) -> Page:
         """Return rows of the open tick behind `position.id`, or when there are none left those of the next."""
         async with self._pool.connection() as connection:
-            known_empty = position.tick is None or (position.number, position.id) == self._finished
-            if not known_empty and (rows := await self._page(connection, position, limit)):
-                return position, rows
+            known_empty = position.tick is None or (position.tick, position.id) == self._finished
+            if not known_empty and (page := await self._page(connection, position, limit)).rows:
+                return page
             return await self._tick(connection, position, limit)
 
     async def move(self, fence: int | None, position: Position) -> bool:
@@ -74,32 +74,32 @@ class PostgresLogTable:
         async with self._pool.connection() as connection:
             await connection.execute(log_queries.RELEASE_LEASE, self._relay, fence)
 
-    async def _page(self, connection: asyncpg.Connection, position: Position, limit: int) -> Sequence[Outgoing]:
+    async def _page(self, connection: asyncpg.Connection, position: Position, limit: int) -> Page:
         tick = position.tick and position.tick.snapshot
         since = self._since(position.done, max(position.id, position.done.floor))
-        rows = await connection.fetch(log_queries.READ_PAGE, *since, limit, tick, position.id)
-        return self._in_order(position, rows, limit)
+        first, *rows = await connection.fetch(log_queries.READ_PAGE, *since, limit, tick, position.id)
+        return self._in_order(position, rows, first["fitting"])
 
-    async def _tick(
-        self, connection: asyncpg.Connection, last: Position, limit: int
-    ) -> tuple[Position, Sequence[Outgoing]]:
+    async def _tick(self, connection: asyncpg.Connection, last: Position, limit: int) -> Page:
         done = last.tick or last.done
         first, *rows = await connection.fetch(log_queries.READ_TICK, *self._since(done, done.floor), limit)
         position = last.following(Tick(first["snapshot"], first["floor"], int(first["next"])))
-        return position, self._in_order(position, rows, limit)
+        return self._in_order(position, rows, first["fitting"])
 
     def _since(self, done: Tick, after: int) -> tuple[object, ...]:
         _, xmax, under_way = done.snapshot
         return after, str(done.next), self._channels, [str(xid) for xid in under_way], str(xmax)
 
-    def _in_order(self, position: Position, rows: list[asyncpg.Record], limit: int) -> Sequence[Outgoing]:
+    def _in_order(self, position: Position, rows: list[asyncpg.Record], limit: int) -> Page:
+        """Return so many of the rows, which are the first young and the first late ones."""
         _, xmax, under_way = position.done.snapshot
         if under_way or xmax < position.done.next:
             rows = sorted(rows, key=itemgetter(_ID))[:limit]
-        if len(rows) < limit:
+        more = len(rows) == limit
+        if not more:
             # What a tick sees is settled: nothing can be behind its last row.
-            self._finished = (position.number, rows[-1][_ID] if rows else position.id)
-        return cast("Sequence[Outgoing]", rows)
+            self._finished = (position.tick, rows[-1][_ID] if rows else position.id)
+        return Page(position, cast("Sequence[Outgoing]", rows), more)
 
 
 def _position(row: asyncpg.Record) -> Position:

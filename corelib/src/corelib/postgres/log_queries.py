@@ -59,18 +59,38 @@ def _all(queries: Sequence[str], **parts: str) -> str:
     return " UNION ALL ".join(f"({query.format(slot=slot, **parts)})" for query in queries for slot in SLOTS)
 
 
-def _young_and_late(**parts: str) -> str:
+def _young_and_late(limit: str, **parts: str) -> str:
     """Return each in order of ids, first those that are young."""
-    young, late = _all([_YOUNG], **parts), _all([_UNDER_WAY, _JUST_BEGUN], **parts)
-    return f"({young} ORDER BY id LIMIT $6) UNION ALL ({late} ORDER BY id LIMIT $6)"
+    young, late = _all([_YOUNG], limit="$6", **parts), _all([_UNDER_WAY, _JUST_BEGUN], limit="$6", **parts)
+    return f"({young} ORDER BY id LIMIT {limit}) UNION ALL ({late} ORDER BY id LIMIT {limit})"
 
+
+_PAGE_BYTES = 64 * 1024 * 1024
+SURE_ROWS = 256
+"""So many rows are read whatever they hold: of the largest events they are a page."""
 
 _COLUMNS = "channel, key, hash, headers, payload, id"
+_OF_TICK = {"seen": "AND pg_visible_in_snapshot(xid, $7)", "behind": "AND id + 0 > $8"}
+_OF_NOW = {"seen": "", "behind": ""}
 
-# -- read_page -- more of the open tick.
-READ_PAGE = _young_and_late(
-    columns=_COLUMNS, seen="AND pg_visible_in_snapshot(xid, $7)", behind="AND id + 0 > $8", limit="$6"
-)
+
+def _fitting(**parts: str) -> str:
+    """How many rows are read: as many as asked for, if they are not too large, which sizes alone tell beforehand."""
+    sizes = _young_and_late("$6", columns="octet_length(payload) AS bytes, id", **parts)
+    return f"""
+    SELECT CASE WHEN $6 <= {SURE_ROWS} THEN $6
+                WHEN (SELECT sum(bytes) FROM ({sizes}) AS sizes) > {_PAGE_BYTES} THEN {SURE_ROWS}
+                ELSE $6 END AS fitting
+    """  # noqa: S608 -- our own names
+
+
+# -- read_page -- more of the open tick. The first row says how many rows at most are behind it.
+READ_PAGE = f"""
+WITH page AS MATERIALIZED ({_fitting(**_OF_TICK)})
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, fitting FROM page
+UNION ALL
+SELECT {_COLUMNS}, NULL FROM ({_young_and_late("(SELECT fitting FROM page)", columns=_COLUMNS, **_OF_TICK)}) AS rows
+"""  # noqa: S608 -- our own names
 
 # -- read_tick -- opens the next tick, in one statement: each costs what waits a round trip. The first row is the tick,
 # behind it is what there is to read. A snapshot's xmax is one above the last *completed* transaction: some from there
@@ -83,14 +103,16 @@ READ_PAGE = _young_and_late(
 READ_TICK = f"""
 WITH floor AS MATERIALIZED (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS floor FROM outbox_id),
 tick AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot, floor, pg_current_xact_id()::text AS next FROM floor),
+page AS MATERIALIZED ({_fitting(**_OF_NOW)}),
 kept AS MATERIALIZED (
-    SELECT CASE WHEN EXISTS ({_all([_YOUNG, _UNDER_WAY, _JUST_BEGUN], columns="1", seen="", behind="", limit="1")}) THEN
+    SELECT CASE WHEN EXISTS ({_all([_YOUNG, _UNDER_WAY, _JUST_BEGUN], columns="1", limit="1", **_OF_NOW)}) THEN
         set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true)
         || pg_logical_emit_message(true, 'corelib', '') END
 )
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, snapshot, floor, next FROM tick, kept
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, fitting, snapshot, floor, next FROM tick, page, kept
 UNION ALL
-SELECT {_COLUMNS}, NULL, NULL, NULL FROM ({_young_and_late(columns=_COLUMNS, seen="", behind="", limit="$6")}) AS rows
+SELECT {_COLUMNS}, NULL, NULL, NULL, NULL
+FROM ({_young_and_late("(SELECT fitting FROM page)", columns=_COLUMNS, **_OF_NOW)}) AS rows
 """  # noqa: S608 -- our own names
 
 # -- planned_for_relays -- pages come from an index, in its order. Nobody counts the rows of a ring (no vacuum, and they

@@ -1,0 +1,70 @@
+"""How much the relay between two logs asks for, without servers."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from corelib.broker import Outgoing
+from corelib.errors import Unavailable
+from corelib.headers import SMALL
+from corelib.log_relay import LogRelay
+from corelib.memory.store import Memory
+from corelib.store import Chunk
+
+
+class Backlog:
+    """A source that always has as many rows as it is asked for."""
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+
+    async def acquire(self, _: str) -> bool:
+        return True
+
+    async def read(self, limit: int) -> Chunk:
+        self.limits.append(limit)
+        return Chunk([Outgoing("c", "k", 0, SMALL[0], b"{}")] * limit, len(self.limits), b"", more=True)
+
+    async def passed(self, _: object) -> None:
+        """Nothing to move."""
+
+    async def lag_seconds(self) -> float:
+        return 1.0
+
+    async def release(self) -> None:
+        """Nothing to give up."""
+
+
+class SlowSink:
+    """Takes some chunks, then none in time, then stops the relay."""
+
+    keeps_receipts = True
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.sent: list[int] = []
+        self._stop = stop
+
+    async def begin(self) -> bytes | None:
+        return None
+
+    async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:  # noqa: ARG002 -- the protocol's
+        self.sent.append(len(rows))
+        if len(self.sent) == 4:
+            raise Unavailable("kafka", "too slow")
+
+    async def commit(self) -> None:
+        if len(self.sent) > 4:
+            self._stop.set()
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_chunks_grow_with_the_backlog_and_begin_small_after_a_failure() -> None:
+    stop = asyncio.Event()
+    source: Any = Backlog()
+    sink, store = SlowSink(stop), Memory()
+    await LogRelay(source, sink, store.committed(), store.parking).run(stop)
+    *growing, after = sink.sent
+    assert growing == sorted(set(growing))
+    assert after == growing[0]
