@@ -26,14 +26,30 @@ class Transport(StrEnum):
     SQS = "sqs"
 
 
+MAX_BYTES = {Transport.KAFKA: 896_000, Transport.SQS: 256 * 1024}
+"""The most that `Channel.max_bytes` may be: a batch of the relay's around one record, a message of SQS."""
+
+
 @dataclass(frozen=True)
 class Channel:
-    """A Kafka topic or an SQS queue, by its logical name (settings may prefix it)."""
+    """A Kafka topic or an SQS queue, by its logical name (settings may prefix it).
+
+    `max_bytes` is what an event may have, its attributes included: `publish` refuses more. By default it is what every
+    store and transport takes.
+    """
 
     name: str
     transport: Transport = Transport.KAFKA
     partitions: int = 4
     compacted: bool = False
+    max_bytes: int = 256 * 1024
+
+    def __post_init__(self) -> None:
+        """Raise `TypeError` for a limit that the transport cannot keep."""
+        most = MAX_BYTES[self.transport]
+        if not 0 < self.max_bytes <= most:
+            what = f"max_bytes is {self.max_bytes}, but may be 1 to {most} on {self.transport}"
+            raise TypeError(f"channel {self.name}: {what}")
 
 
 class Command(BaseModel):

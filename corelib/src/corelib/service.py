@@ -91,6 +91,7 @@ class Service:
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
         self._require_brokers()
         self._require_names()
+        self._require_room()
         self._require_outcomes()
 
     @property
@@ -116,6 +117,7 @@ class Service:
                     "transport": channel.transport.value,
                     "partitions": channel.partitions,
                     "compacted": channel.compacted,
+                    "max_bytes": channel.max_bytes,
                 }
                 for channel in self.channels()
             ],
@@ -301,6 +303,13 @@ class Service:
         names = [route.name for route in self.routes] + [event.type for event in self.publishes]
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise TypeError(f"service {self.name} has {', '.join(sorted(twice))} twice")
+
+    def _require_room(self) -> None:
+        """What a store cannot keep it could neither send nor, of what others send, park."""
+        most: int | None = getattr(self.store, "max_event_bytes", None)
+        if most is not None and (large := [channel.name for channel in self.channels() if channel.max_bytes > most]):
+            what = f"{', '.join(large)} with max_bytes above {most}, the most that {self.store.name} keeps of an event"
+            raise TypeError(f"service {self.name} has {what}")
 
     def _require_outcomes(self) -> None:
         """What an effect cannot publish is found out before it is run, not after."""

@@ -16,9 +16,6 @@ from corelib.errors import Forgotten, InvalidEvent, Malformed
 from corelib.ids import uuid7
 from corelib.message import KEY_ATTRIBUTE, Channel, Envelope, Event, Record, Transport
 
-MAX_EVENT_BYTES = 256 * 1024
-MAX_BYTES = {Transport.SQS: 256 * 1024}
-"""What a channel takes by the rules of its transport, attributes included."""
 MAX_KEY_BYTES = 1_024
 # Below the limit by this much there is nothing to count.
 _ROOMY_BYTES = 8 * 1024
@@ -72,7 +69,6 @@ class Origin:
     source: str
     clock: Clock
     publishes: frozenset[type[Event]]
-    max_event_bytes: int = MAX_EVENT_BYTES
     remember: timedelta = REMEMBER
 
     def require_remembered(self, mark: Mark | None) -> None:
@@ -166,11 +162,11 @@ class Transaction(ABC):
 
     def _fitting(self, kind: type[Event], channel: Channel, record: Record) -> Record:
         """Return the record. Raises `InvalidEvent` if its channel would not take it: a relay finds out too late."""
-        limit = min(self.origin.max_event_bytes, MAX_BYTES.get(channel.transport, self.origin.max_event_bytes))
+        limit = channel.max_bytes
         if len(record.payload) > limit - _ROOMY_BYTES and (size := size_of(record)) > limit:
             raise InvalidEvent(
                 f"{kind.__name__} has {size} bytes with its attributes; {channel.transport} channel {channel.name}"
-                f" takes {limit}"
+                f" takes {limit} (Channel.max_bytes)"
             )
         if channel.transport is Transport.SQS and _UNFIT.search(record.payload.decode()):
             raise InvalidEvent(f"{kind.__name__} holds a character that SQS does not take, such as U+FFFF")

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from corelib.broker import Refused
 from corelib.clock import SystemClock
@@ -14,20 +15,28 @@ from corelib.errors import Unavailable
 from corelib.kafka.admin import new_topic
 from corelib.kafka.broker import Kafka
 from corelib.log_relay import LogRelay
-from corelib.message import Channel, Event, Record
+from corelib.memory.store import Memory
+from corelib.message import MAX_BYTES, Channel, Event, Record, Transport
 from corelib.postgres.store import Postgres
 from corelib.testing.running import parts_running
-from corelib.transaction import Origin
+from corelib.transaction import MAX_KEY_BYTES, Origin, Transaction, size_of
 
 NARROW, WIDE = Channel(f"narrow-{uuid4().hex[:8]}", partitions=1), Channel(f"wide-{uuid4().hex[:8]}", partitions=1)
+LARGEST = Channel(f"largest-{uuid4().hex[:8]}", partitions=1, max_bytes=MAX_BYTES[Transport.KAFKA])
 _NARROW_BYTES = 150_000
 _BODY = 40_000
+_SET_FOR_THIS_TOPIC = 1  # ConfigSource of Kafka's protocol: DYNAMIC_TOPIC_CONFIG
 
 
 class Noted(Event, type="test.sized.v1", channels=(NARROW,), key="name"):
     name: str
     number: int
     text: str
+
+
+class Drawn(Event, type="test.drawn.v1", channels=(LARGEST,), key="name"):
+    name: str
+    text: str = ""
 
 
 @pytest_asyncio.fixture
@@ -37,7 +46,7 @@ async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
     await admin.start()
     await admin.create_topics([new_topic(kafka.topic(NARROW.name), 1, **{"max.message.bytes": str(_NARROW_BYTES)})])
     await admin.close()
-    await kafka.provision([WIDE])
+    await kafka.provision([WIDE, LARGEST])
     await kafka.open()
     yield kafka
     await kafka.close()
@@ -108,6 +117,53 @@ async def test_the_relay_between_logs_learns_it_too(
             assert await taken(kafka, NARROW, 30) == ["k"] * 30
     finally:
         await store.close()
+
+
+async def test_topics_are_made_to_take_the_largest_event_whatever_the_cluster_gives(
+    kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    resource = ConfigResource(ConfigResourceType.TOPIC, kafka.topic(LARGEST.name), {"max.message.bytes": ""})
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    (answer,) = await admin.describe_configs([resource])
+    await admin.close()
+    ((_, _, _, _, [(_, value, _, source, *_)]),) = answer.resources
+    assert (int(value) > LARGEST.max_bytes, source) == (True, _SET_FOR_THIS_TOPIC)
+
+
+@pytest.mark.parametrize("exactly_once", [True, False], ids=["exactly once", "plain"])
+async def test_the_largest_event_that_may_be_declared_travels_by_the_relay_between_logs(
+    kafka: Kafka, kafka_bootstrap: str, postgres_dsn: str, *, exactly_once: bool
+) -> None:
+    store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}")
+    await store.provision()
+    await store.open(Origin("test", SystemClock(), frozenset({Drawn})))
+    try:
+        async with store.transaction() as tx:
+            tx.publish(largest(tx))
+        sink = Kafka(kafka_bootstrap, prefix=kafka.topic(""), exactly_once=exactly_once).log("outbox")
+        async with parts_running(
+            LogRelay(store.log("kafka", frozenset({LARGEST.name})), sink, store.committed(), store.parking)
+        ):
+            assert await taken(kafka, LARGEST, 1) == ["k" * MAX_KEY_BYTES]
+    finally:
+        await store.close()
+
+
+async def test_the_largest_event_that_may_be_declared_travels_by_any_other_relay(kafka: Kafka) -> None:
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset({Drawn})))
+    async with store.transaction() as tx:
+        tx.publish(largest(tx))
+        assert await sent_in_the_end(kafka, tx.outgoing) == []
+    assert await taken(kafka, LARGEST, 1) == ["k" * MAX_KEY_BYTES]
+
+
+def largest(tx: Transaction) -> Drawn:
+    """Return an event of the size that is allowed, to the byte; with the longest key, as a batch has it too."""
+    tx.publish(Drawn(name="k" * MAX_KEY_BYTES))
+    room = LARGEST.max_bytes - size_of(tx.outgoing.pop())
+    return Drawn(name="k" * MAX_KEY_BYTES, text="x" * room)
 
 
 async def test_a_consumer_holds_a_bounded_number_of_bytes(kafka: Kafka) -> None:

@@ -12,10 +12,14 @@ from corelib.doctor import topics
 from corelib.doctor.finding import Level
 from corelib.kafka.admin import Topic
 from corelib.kafka.broker import Kafka
-from corelib.message import Record
+from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.testing.running import until
 from doctor.notes import NOTES, create, nothing, on_kafka, said
+
+
+class Drawn(Event, type="test.drawn.v1", channels=(Channel("notes", partitions=1, max_bytes=600_000),), key="name"):
+    name: str
 
 
 async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
@@ -43,6 +47,16 @@ async def test_settings_of_a_topic_that_break_promises(
     found = [line for line in (await said(topics.topics, on_kafka(kafka))).splitlines() if not line.startswith("note")]
     assert len(found) == bool(expected)
     assert expected in "\n".join(found)
+
+
+async def test_a_topic_that_takes_less_than_its_channel_declares(kafka: Kafka, kafka_bootstrap: str) -> None:
+    await create(kafka, kafka_bootstrap, **{"max.message.bytes": "500000"})
+    assert "max.message.bytes" not in await said(topics.topics, on_kafka(kafka))
+    service = on_kafka(kafka)
+    service.publishes, service.routes = frozenset({Drawn}), []
+    found = await said(topics.topics, service)
+    assert "max.message.bytes is 500000: an event of 600000 bytes (Channel.max_bytes) is refused" in found
+    assert "Set max.message.bytes=616384 or more" in found
 
 
 async def test_a_topic_with_other_partitions_than_declared(kafka: Kafka, kafka_bootstrap: str) -> None:

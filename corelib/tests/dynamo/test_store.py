@@ -4,13 +4,18 @@ from collections.abc import Callable
 
 import pytest
 
+from corelib.clock import ManualClock
 from corelib.dynamo.items import pack, unpack
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Conflict, Duplicate, TooLarge
+from corelib.ids import uuid7
+from corelib.message import Envelope
 from corelib.metrics import AWS_CALLS
-from corelib.transaction import Mark
-from dynamo.shop import CARTS, LINES, Placed, numbers, place, read, reader
+from corelib.parking import failure_of
+from corelib.store import Failure
+from corelib.transaction import MAX_KEY_BYTES, Mark, size_of
+from dynamo.shop import CARTS, LINES, ORDERS, Placed, numbers, place, read, reader
 
 
 def test_plain_values_survive_packing() -> None:
@@ -119,6 +124,20 @@ async def test_marks_of_different_scopes_never_meet(store: Dynamo) -> None:
 async def test_more_than_a_hundred_items_are_refused_clearly(store: Dynamo) -> None:
     with pytest.raises(TooLarge, match="101 items"):
         await place(store, "o-1", *range(100))
+
+
+async def test_the_largest_event_of_a_service_can_be_sent_and_parked(store: Dynamo, clock: ManualClock) -> None:
+    envelope = Envelope(uuid7(), Placed.type, "souk/shop", clock.now(), "k" * MAX_KEY_BYTES, "x" * 55)
+    empty = envelope.record(ORDERS.name, b"")
+    record = empty._replace(payload=b"x" * (Dynamo.max_event_bytes - size_of(empty)))
+    failure = failure_of(ValueError("x" * 100_000))
+    failure = Failure(failure.reason, "x" * 8_000)
+    async with store.transaction() as tx:
+        tx.outgoing.append(record)
+    (pending,) = await read(await reader(store))
+    await store.parking.park("Shelf.placed", pending.record, failure, attempts=5)
+    (parked,) = await store.parking.list()
+    assert (pending.record, parked.record, parked.reason) == (record, record, failure.reason)
 
 
 async def test_queries_page_through_tables_and_indexes(store: Dynamo) -> None:

@@ -7,11 +7,14 @@ import pytest
 from corelib.actor import Actor, Effect, effect, receive
 from corelib.api import Api, get
 from corelib.auth import Caller
+from corelib.aws import Aws
 from corelib.config import ServiceSettings
+from corelib.dynamo.store import Dynamo
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.store import Memory
-from corelib.message import Channel, Event
+from corelib.message import Channel, Event, Transport
 from corelib.service import Service
+from corelib.store import Store
 from corelib.transaction import Transaction
 
 NOTES = Channel("notes")
@@ -23,6 +26,16 @@ class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
 
 class Read(Event, type="test.read.v1", channels=(NOTES,), key="name"):
     name: str
+
+
+class Drawn(Event, type="test.drawn.v1", channels=(Channel("drawings", max_bytes=350_001),), key="name"):
+    name: str
+
+
+class Viewer(Actor):
+    @receive
+    async def drawn(self, event: Drawn, tx: Transaction) -> None:
+        """Do nothing."""
 
 
 class Scribe(Actor):
@@ -112,9 +125,13 @@ def not_async_endpoint() -> list[Api]:
     return [Hasty()]
 
 
-def service(actors: list[Actor], apis: list[Api], publishes: list[type[Event]]) -> Service:
-    settings, broker = ServiceSettings(), MemoryBroker()
-    return Service("x", settings, store=Memory(), actors=actors, apis=apis, publishes=publishes, brokers=[broker])
+def service(actors: list[Actor], apis: list[Api], publishes: list[type[Event]], store: Store | None = None) -> Service:
+    settings, broker, store = ServiceSettings(), MemoryBroker(), store or Memory()
+    return Service("x", settings, store=store, actors=actors, apis=apis, publishes=publishes, brokers=[broker])
+
+
+def dynamo() -> Store:
+    return Dynamo("x", Aws(endpoint_url="http://127.0.0.1:1"))
 
 
 def same_type() -> list[type[Event]]:
@@ -136,6 +153,11 @@ WRONG = [
     (lambda: service([], misnamed(), []), "look: cannot bind nmae: parameters are those in the path"),
     (lambda: service([], no_authenticator(), []), r"GET /me wants a caller: give Service\(authenticator="),
     (lambda: service([], not_async_endpoint(), []), "look must be `async def`"),
+    (lambda: Channel("x", max_bytes=896_001), "channel x: max_bytes is 896001, but may be 1 to 896000 on kafka"),
+    (lambda: Channel("x", Transport.SQS, max_bytes=262_145), "channel x: .* may be 1 to 262144 on sqs"),
+    (lambda: Channel("x", max_bytes=0), "channel x: max_bytes is 0"),
+    (lambda: service([], [], [Drawn], dynamo()), "service x has drawings with max_bytes above 350000, .* dynamodb"),
+    (lambda: service([Viewer()], [], [], dynamo()), "service x has drawings with max_bytes above 350000"),
 ]
 
 
@@ -147,6 +169,8 @@ def test_what_is_declared_wrongly_is_refused_in_a_sentence(declared: Callable[[]
 
 def test_what_is_declared_rightly_is_taken() -> None:
     assert service([Scribe(), Reader()], [Door()], [Read]).name == "x"
+    assert service([Viewer()], [], [Drawn]).name == "x"
+    assert service([Scribe()], [], [Noted], dynamo()).name == "x"
 
 
 def test_an_actor_has_the_handlers_that_it_inherits() -> None:

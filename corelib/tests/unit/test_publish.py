@@ -16,11 +16,13 @@ from corelib.clock import SystemClock
 from corelib.errors import InvalidEvent
 from corelib.handling import handle
 from corelib.memory.store import Memory
-from corelib.message import Channel, Envelope, Event, Transport, parse
-from corelib.transaction import MAX_BYTES, MAX_KEY_BYTES, Origin, Transaction, size_of
+from corelib.message import MAX_BYTES, Channel, Envelope, Event, Transport, parse
+from corelib.transaction import MAX_KEY_BYTES, Origin, Transaction, size_of
 
 TOPIC = Channel("orders")
 QUEUE = Channel("order-mails", Transport.SQS)
+NARROW = Channel("narrow", max_bytes=1_000)
+WIDE = Channel("wide", max_bytes=MAX_BYTES[Transport.KAFKA])
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -30,6 +32,16 @@ class Placed(Event, type="test.placed.v1", channels=(TOPIC,), key="order"):
 
 
 class Mailed(Event, type="test.mailed.v1", channels=(TOPIC, QUEUE), key="order"):
+    order: str
+    text: str = ""
+
+
+class Narrow(Event, type="test.narrow.v1", channels=(NARROW, WIDE), key="order"):
+    order: str
+    text: str = ""
+
+
+class Wide(Event, type="test.wide.v1", channels=(WIDE,), key="order"):
     order: str
     text: str = ""
 
@@ -87,7 +99,7 @@ class Rounded(Event, type="test.rounded.v1", channels=(TOPIC,), key="order"):
 
 
 PUBLISHED = frozenset(
-    {Placed, Mailed, Keyless, Nowhere, Numbered, Priced, Hidden, Defaulted, Renamed, Rounded},
+    {Placed, Mailed, Narrow, Wide, Keyless, Nowhere, Numbered, Priced, Hidden, Defaulted, Renamed, Rounded},
 )
 PRICED = Priced(order="k", amount=5)
 
@@ -116,7 +128,10 @@ def made(**fields: object) -> Priced:
         (Placed(order="a\0b"), "Placed.order .* control characters"),
         (Placed(order="\ud800"), "Placed.order .* control characters"),
         (Placed(order="k" * (MAX_KEY_BYTES + 1)), f"Placed.order .* has {MAX_KEY_BYTES + 1} bytes; the limit is"),
-        (Placed(order="k", text="x" * 300_000), "Placed has 300... bytes .* kafka channel orders takes 262144"),
+        (
+            Placed(order="k", text="x" * 300_000),
+            "Placed has 300... bytes .* kafka channel orders takes 262144 .Channel.max_bytes",
+        ),
         (
             Mailed(order="k", text="x" * 262_000),
             "Mailed has 26.... bytes with its attributes; .* channel order.* takes 262144",
@@ -199,12 +214,14 @@ def test_an_event_that_the_service_did_not_declare_is_refused() -> None:
         publish(Other())
 
 
-def test_what_fits_to_the_byte_is_taken_and_one_byte_more_is_not() -> None:
-    empty = publish(Mailed(order="k", text="")).outgoing[1]
-    room = MAX_BYTES[Transport.SQS] - size_of(empty)
-    assert size_of(publish(Mailed(order="k", text="x" * room)).outgoing[1]) == MAX_BYTES[Transport.SQS]
-    with pytest.raises(InvalidEvent):
-        publish(Mailed(order="k", text="x" * (room + 1)))
+@pytest.mark.parametrize(("kind", "limiting"), [(Placed, TOPIC), (Mailed, QUEUE), (Narrow, NARROW), (Wide, WIDE)])
+def test_what_fits_to_the_byte_is_taken_and_one_byte_more_is_not(
+    kind: type[Placed | Mailed | Narrow | Wide], limiting: Channel
+) -> None:
+    room = limiting.max_bytes - size_of(publish(kind(order="k")).outgoing[0])
+    assert size_of(publish(kind(order="k", text="x" * room)).outgoing[0]) == limiting.max_bytes
+    with pytest.raises(InvalidEvent, match=f"{limiting.max_bytes + 1} bytes .* takes {limiting.max_bytes} "):
+        publish(kind(order="k", text="x" * (room + 1)))
 
 
 @given(some.text(min_size=1), some.text())

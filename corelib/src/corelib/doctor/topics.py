@@ -9,7 +9,6 @@ from corelib.kafka.broker import Kafka
 from corelib.kafka.lag import Lag, lag_of, members_of
 from corelib.message import Channel, Transport
 from corelib.postgres.store import Postgres
-from corelib.transaction import MAX_EVENT_BYTES
 
 # Headers, key and the batch around one record.
 _OVERHEAD_BYTES = 16 * 1024
@@ -93,11 +92,10 @@ def _kept(topic: Topic, settings: Mapping[str, str], remember: timedelta, window
 
 def _sizes(topic: Topic, settings: Mapping[str, str], channel: Channel) -> Iterator[Finding]:
     about, largest = f"topic {topic.name}", int(settings["max.message.bytes"])
-    if largest < MAX_EVENT_BYTES + _OVERHEAD_BYTES:
-        what = (
-            f"max.message.bytes is {largest}: an event of {MAX_EVENT_BYTES} bytes, which may be published, is refused"
-        )
-        yield problem(about, what, f"Set max.message.bytes={MAX_EVENT_BYTES + _OVERHEAD_BYTES} or more.")
+    if largest < channel.max_bytes + _OVERHEAD_BYTES:
+        what = f"max.message.bytes is {largest}: an event of {channel.max_bytes} bytes (Channel.max_bytes) is refused"
+        remedy = f"Set max.message.bytes={channel.max_bytes + _OVERHEAD_BYTES} or more, or declare a smaller max_bytes."
+        yield problem(about, what, remedy)
     if len(topic.partitions) != channel.partitions:
         what = f"has {len(topic.partitions)} partitions, declared are {channel.partitions}"
         yield note(about, what, "Fewer share the work among fewer consumers; changing it moves keys.")

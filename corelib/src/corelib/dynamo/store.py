@@ -41,6 +41,8 @@ class Dynamo(Documents):
 
     name = "dynamodb"
     together = 1
+    max_event_bytes = 350_000
+    """An item has 400 KB: as much is left for why it was parked, and for its keys."""
 
     def __init__(
         self,

@@ -15,7 +15,8 @@ from corelib.headers import SMALL, varint
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = struct.Struct(">hiqqqhii")  # what the checksum covers of the header
-LARGEST_BYTES = 900_000  # below the broker's default message.max.bytes of 1 MiB
+TOPIC_BYTES = 1_048_588  # Kafka's own default of max.message.bytes
+LARGEST_BYTES = 900_000  # below that, and above the largest event with a batch around it
 _MAGIC = 2
 _TRANSACTIONAL = 0x10
 _UNCHECKED = struct.Struct(">qiibI")  # what stands before that

@@ -16,7 +16,7 @@ from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka.admin import new_topic
-from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, too_large
+from corelib.kafka.batches import LARGEST_BYTES, TOPIC_BYTES, BatchSizes, too_large
 from corelib.kafka.cluster import Cluster
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
@@ -105,6 +105,7 @@ class Kafka:
             new_topic(
                 self.topic(channel.name),
                 channel.partitions,
+                **{"max.message.bytes": str(TOPIC_BYTES)},
                 **({"cleanup.policy": "compact"} if channel.compacted else {}),
             )
             for channel in channels

@@ -9,8 +9,7 @@ from corelib.memory.broker import send_in_order
 from corelib.memory.link import Direct, Link
 from corelib.memory.queue_server import QueueServer
 from corelib.memory.queue_subscription import MemoryQueueSubscription
-from corelib.message import Channel, Record, Transport
-from corelib.transaction import MAX_BYTES
+from corelib.message import MAX_BYTES, Channel, Record, Transport
 
 
 class MemoryQueues:
