@@ -23,7 +23,7 @@ locals {
   }
 
   # MSK has no API for topics: a job in the cluster, with the rights of the workload `topics`, makes these.
-  topics = {
+  topics = merge({
     users             = { partitions = 4, compacted = false }
     products          = { partitions = 4, compacted = true }
     stock             = { partitions = 4, compacted = false }
@@ -31,8 +31,10 @@ locals {
     payments          = { partitions = 4, compacted = false }
     analytics-results = { partitions = 4, compacted = true }
     analytics-parked  = { partitions = 4, compacted = false }
-    outbox-receipts   = { partitions = 1, compacted = true }
-  }
+  }, {
+    # A relay that sends in transactions keeps its position in a topic of its own.
+    for name in flatten([for service in local.services : service.transactions]) : "${name}-receipts" => { partitions = 1, compacted = true }
+  })
 
   secrets = {
     user-postgres-dsn      = "SOUK_POSTGRES_DSN of svc-user"

@@ -67,7 +67,7 @@ locals {
         }
         KafkaReceipts = {
           actions   = ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData", "kafka-cluster:WriteData"]
-          resources = ["${local.arn.topic}outbox-receipts"]
+          resources = [for name in uses.transactions : "${local.arn.topic}${name}-receipts"]
         }
       },
       length(uses.reads) == 0 ? {} : {

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from contracts import channels
-from corelib.kafka.log import RECEIPTS
+from corelib.kafka.log import receipts_of
 from corelib.message import Transport
 from devstack.keys import Secrets
 from fn_notify import deploy, handler
@@ -77,13 +77,17 @@ def test_tables_indexes_streams_and_expiry_are_those_of_the_code(
     assert notifications["ttl"] in Path(handler.__file__).read_text()
 
 
-def test_topics_are_those_of_the_contracts(plan: dict[str, Any]) -> None:
+def test_topics_are_those_of_the_contracts_and_of_receipts(plan: dict[str, Any], described: dict[str, Any]) -> None:
     topics = plan["planned_values"]["outputs"]["topics"]["value"]
     assert topics == {
         channel.name: {"partitions": channel.partitions, "compacted": channel.compacted}
         for channel in channels.ALL
         if channel.transport is Transport.KAFKA
-    } | {RECEIPTS: {"partitions": 1, "compacted": True}}
+    } | {
+        receipts_of(name): {"partitions": 1, "compacted": True}
+        for service in described.values()
+        for name in service["transactions"]
+    }
 
 
 def test_queues_are_those_of_the_code(plan: dict[str, Any]) -> None:
@@ -110,7 +114,7 @@ def test_each_service_may_use_its_topics_and_no_other(plan: dict[str, Any], desc
         used = {channel["name"] for channel in described[service]["channels"] if channel["transport"] == "kafka"}
         sent_exactly_once = set(described[service]["transactions"])
         assert _allowed(plan, service, "kafka", ":transactional-id/souk-prod/*/") == sent_exactly_once
-        receipts = {RECEIPTS} if sent_exactly_once else set()
+        receipts = {receipts_of(name) for name in sent_exactly_once}
         assert _allowed(plan, service, "kafka", ":topic/souk-prod/*/") == used | receipts
 
 

@@ -108,6 +108,37 @@ async def test_a_receipt_says_how_far_the_last_relay_came(store: Postgres, kafka
     assert await following(other) == [2]
 
 
+async def test_what_another_outbox_has_under_way_hides_no_receipt(store: Postgres, kafka: Kafka) -> None:
+    await note(store, 1)
+    log, sink, other = await leased(store), kafka.log("outbox"), kafka.log("another")
+    chunk = await log.read(1)
+    assert chunk
+    await other.begin()
+    await other.send(chunk.rows, b"never committed")
+    await sink.begin()
+    await sink.send(chunk.rows, chunk.receipt)
+    await sink.commit()
+    successor = kafka.log("outbox")
+    assert await successor.begin() == chunk.receipt
+    for each in (sink, other, successor):
+        await each.close()
+
+
+async def test_the_last_receipt_is_found_behind_any_number_of_what_was_given_up(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corelib.kafka.log._RECENT", 2)
+    sink = kafka.log("outbox")
+    await sink.begin()
+    await sink.send([], b"kept")
+    await sink.commit()
+    for _ in range(3):
+        await sink.send([], b"given up")
+        await sink.close()
+        assert await sink.begin() == b"kept"
+    await sink.close()
+
+
 async def test_an_old_receipt_takes_nothing_back(store: Postgres) -> None:
     await note(store, 1, 2)
     log = await leased(store)

@@ -24,7 +24,7 @@ from corelib.kafka.admin import new_topic, topics_of
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, as_large, encode, too_large
 from corelib.kafka.cluster import Cluster
 
-RECEIPTS = "outbox-receipts"
+_RECENT = 1_000  # offsets, of receipts and of the marks that end their transactions
 _DEADLINE_SECONDS = 30.0
 _METADATA_SECONDS = 10.0
 _NO_HEADERS = SMALL[0]
@@ -167,17 +167,12 @@ class KafkaLog:
             sent += batch.record_count()
 
     async def _send_receipt(self, producer: AIOKafkaProducer, receipt: bytes) -> None:
-        topic = f"{self._prefix}{RECEIPTS}"
-        partition = await self._receipts_partition(producer)
         (batch,) = encode([Outgoing("", self._name, 0, _NO_HEADERS, receipt)], LARGEST_BYTES, transactional=True)
-        await (await producer.send_batch(batch, topic, partition=partition))
-
-    async def _receipts_partition(self, producer: AIOKafkaProducer) -> int:
-        return int(min(await producer.partitions_for(f"{self._prefix}{RECEIPTS}")))
+        await (await producer.send_batch(batch, receipts_of(self._name), partition=0))
 
     async def _make_receipts(self) -> None:
         admin = AIOKafkaAdminClient(**self._cluster.options)
-        topic = new_topic(f"{self._prefix}{RECEIPTS}", 1, **{"cleanup.policy": "compact", "segment.ms": "600000"})
+        topic = new_topic(receipts_of(self._name), 1, **{"cleanup.policy": "compact", "segment.ms": "600000"})
         try:
             await admin.start()
             # Whoever may not create topics is no worse off where somebody else did.
@@ -188,22 +183,38 @@ class KafkaLog:
             await admin.close()
 
     async def _last_receipt(self) -> bytes | None:
-        """Read the receipts to their end: compacted, a few a relay."""
         consumer = AIOKafkaConsumer(**self._cluster.options, isolation_level="read_committed", enable_auto_commit=False)
-        place = TopicPartition(f"{self._prefix}{RECEIPTS}", 0)
-        found: bytes | None = None
+        place = TopicPartition(receipts_of(self._name), 0)
         await consumer.start()
         try:
             consumer.assign([place])
-            await consumer.seek_to_beginning(place)
-            end = (await consumer.end_offsets([place]))[place]
-            while await consumer.position(place) < end:
-                for message in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
-                    if message.key == self._name.encode():
-                        found = message.value
+            first, end = (
+                (await consumer.beginning_offsets([place]))[place],
+                (await consumer.end_offsets([place]))[place],
+            )
+            for start in (max(first, end - _RECENT), first):
+                if (found := await _last_between(consumer, place, start, end)) is not None:
+                    return found
         finally:
             await consumer.stop()
-        return found
+        return None
+
+
+def receipts_of(transactional_id: str) -> str:
+    """Return the topic of an outbox's receipts.
+
+    One for each: what another outbox has under way would hide the last receipts from who reads committed ones only.
+    """
+    return f"{transactional_id}-receipts"
+
+
+async def _last_between(consumer: AIOKafkaConsumer, place: TopicPartition, start: int, end: int) -> bytes | None:
+    found: bytes | None = None
+    consumer.seek(place, start)
+    while await consumer.position(place) < end:
+        for message in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
+            found = message.value
+    return found
 
 
 async def _stop(producer: AIOKafkaProducer, *, abort: bool = False) -> None:
