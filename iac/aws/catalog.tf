@@ -23,18 +23,22 @@ locals {
   }
 
   # MSK has no API for topics: a job in the cluster, with the rights of the workload `topics`, makes these.
-  topics = merge({
-    users             = { partitions = 4, compacted = false }
-    products          = { partitions = 4, compacted = true }
-    stock             = { partitions = 4, compacted = false }
-    orders            = { partitions = 4, compacted = false }
-    payments          = { partitions = 4, compacted = false }
-    analytics-results = { partitions = 4, compacted = true }
-    analytics-parked  = { partitions = 4, compacted = false }
-  }, {
+  topics = merge(
+    {
+      users             = { partitions = 4, compacted = false }
+      products          = { partitions = 4, compacted = true }
+      stock             = { partitions = 4, compacted = false }
+      orders            = { partitions = 4, compacted = false }
+      payments          = { partitions = 4, compacted = false }
+      analytics-results = { partitions = 4, compacted = true }
+      analytics-parked  = { partitions = 4, compacted = false }
+    },
     # A relay that sends in transactions keeps its position in a topic of its own.
-    for name in flatten([for service in local.services : service.transactions]) : "${name}-receipts" => { partitions = 1, compacted = true }
-  })
+    {
+      for name in flatten([for service in local.services : service.transactions]) :
+      "${name}-receipts" => { partitions = 1, compacted = true }
+    },
+  )
 
   secrets = {
     user-postgres-dsn      = "SOUK_POSTGRES_DSN of svc-user"
