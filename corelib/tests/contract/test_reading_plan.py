@@ -1,13 +1,15 @@
 """How PostgreSQL finds a page of the outbox: by an index, whatever waits behind it."""
 
+import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from corelib.postgres import log_queries
+from corelib.postgres import log_queries, queries
 from corelib.postgres.store import Postgres
 
 FILL = """
@@ -80,3 +82,20 @@ async def test_the_lag_of_a_backlog_costs_a_look_at_its_first_row(connection: as
     assert "Seq Scan on outbox_0" not in shown
     assert "Sort  (" not in shown
     assert await connection.fetchval(log_queries.OUTBOX_LAG, "relay", ["c"]) > 0
+
+
+@pytest.mark.parametrize("needed", [False, True])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_whether_a_table_of_the_ring_can_be_emptied_is_told_by_its_indexes(
+    connection: asyncpg.Connection, *, needed: bool
+) -> None:
+    async with connection.transaction():
+        await connection.execute(queries.TURN_QUICKLY)
+        seen = "'1:1:'" if needed else "pg_current_snapshot()"
+        await connection.execute("DELETE FROM outbox_cursor")
+        await connection.execute(f"INSERT INTO outbox_cursor (relay, done, database) VALUES ('relay', {seen}, '')")
+        keep = timedelta(0)
+        assert await connection.fetchval(queries.SLOT_IS_NEEDED[0], keep) is needed
+        shown = await plan(connection, queries.SLOT_IS_NEEDED[0], keep)
+    assert "Seq Scan on outbox_0" not in shown
+    assert sum(int(rows) for rows in re.findall(r"Rows Removed by .*: (\d+)", shown)) <= 1  # the youngest

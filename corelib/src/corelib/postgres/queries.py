@@ -166,8 +166,11 @@ DELETE FROM timer WHERE id IN (
 ) RETURNING id, due, channels, keys, headers, payloads
 """
 
-# -- never_pause -- a client that is paused or cut off here would hold a lock that every relay waits for.
-NEVER_PAUSE = "SET LOCAL idle_in_transaction_session_timeout = '2s'"
+# -- turn_quickly -- every relay waits for the lock that is held here: it is not held by a client that is paused or cut
+# off, nor while a table is searched that an index tells all of. See `planned_for_relays` for why the planner would.
+TURN_QUICKLY = """
+SET LOCAL idle_in_transaction_session_timeout = '2s'; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off
+"""
 
 # -- lock_ring -- one turns at a time, and not before it is due.
 LOCK_RING = "SELECT slot FROM outbox_ring WHERE turned < clock_timestamp() - $1::interval FOR UPDATE SKIP LOCKED"
@@ -180,10 +183,10 @@ LOCK_SLOT = {slot: f"LOCK TABLE outbox_{slot} IN ACCESS EXCLUSIVE MODE NOWAIT" f
 _SLOT_IS_NEEDED = """
 SELECT EXISTS (SELECT 1 FROM outbox_{slot} WHERE id = (SELECT max(id) FROM outbox_{slot})
                AND written > clock_timestamp() - $1::interval)
-    OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c
-               WHERE xid >= pg_snapshot_xmax(c.done))
-    OR EXISTS (SELECT 1 FROM outbox_{slot}, outbox_cursor c, pg_snapshot_xip(c.done) under_way
-               WHERE xid = under_way)
+    OR EXISTS (SELECT 1 FROM outbox_{slot}
+               WHERE xid >= (SELECT pg_snapshot_xmax(done) AS seen FROM outbox_cursor ORDER BY seen LIMIT 1))
+    OR EXISTS (SELECT 1 FROM outbox_{slot}
+               WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(done) FROM outbox_cursor)))
     OR (EXISTS (SELECT 1 FROM outbox_{slot}) AND NOT EXISTS (SELECT 1 FROM outbox_cursor))
 """
 SLOT_IS_NEEDED = {slot: _SLOT_IS_NEEDED.format(slot=slot) for slot in SLOTS}

@@ -44,7 +44,7 @@ class Ring:
         False also while the next one cannot be emptied yet: the ring waits, and nothing is lost.
         """
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(queries.NEVER_PAUSE)
+            await connection.execute(queries.TURN_QUICKLY)
             row = await connection.fetchrow(queries.LOCK_RING, keep / 2)
             if row is None:
                 return False
