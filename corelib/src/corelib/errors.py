@@ -45,11 +45,11 @@ class NeverTaken(CorelibError):
 
 
 class InvalidEvent(CorelibError):
-    """Raised by `publish` when an event may never be sent: unknown channel, empty key, too large."""
+    """Raised by `publish` when an event may never be sent: not declared, without channel or key, not valid."""
 
 
 class TooLarge(CorelibError):
-    """Raised when a transaction holds more than its store can commit at once."""
+    """Raised when an event is larger than its channel takes, or a transaction than its store can commit at once."""
 
 
 class Malformed(CorelibError):

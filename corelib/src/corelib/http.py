@@ -14,6 +14,7 @@ from corelib import problem
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.binding import Signature, binder, route, signature
+from corelib.errors import TooLarge
 from corelib.idempotency import InFlight, Key, key_of, remember
 from corelib.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from corelib.once import run_once
@@ -93,6 +94,9 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
     if known is None:
         log.error("request failed", method=request.method, path=request.path, exc_info=error)
         known = problem.fault()
+    elif isinstance(error, TooLarge):
+        # What is too large is said here, not to the caller, who knows nothing of events and channels.
+        log.warning("request asks for too much", method=request.method, path=request.path, reason=str(error))
     return problem.response(known)
 
 

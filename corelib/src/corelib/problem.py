@@ -5,7 +5,7 @@ from http import HTTPStatus
 import orjson
 from aiohttp import web
 
-from corelib.errors import Conflict, InvalidEvent, Problem, Unavailable
+from corelib.errors import Conflict, Problem, TooLarge, Unavailable
 from corelib.tracing import trace_id
 
 CONTENT_TYPE = "application/problem+json"
@@ -32,7 +32,10 @@ def response(problem: Problem) -> web.Response:
 
 
 def of(error: Exception) -> Problem | None:
-    """Return the problem that an error means to a caller; None for one that is a fault of ours."""
+    """Return the problem that an error means to a caller; None for one that is a fault of ours.
+
+    `InvalidEvent` is one: the request was taken for valid, and nothing that a caller could do makes the event so.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, Unavailable):
@@ -43,8 +46,9 @@ def of(error: Exception) -> Problem | None:
         problem = Problem(409, "conflict", "Too many others changed the same thing at this moment; try again.")
         problem.headers["Retry-After"] = "1"
         return problem
-    if isinstance(error, InvalidEvent):
-        return Problem(422, "too-large", f"This cannot be recorded: {error}")
+    if isinstance(error, TooLarge):
+        # As a body that is too large: the same answer, as the same thing helps.
+        return Problem(413, "content-too-large", "This is more than can be recorded at once: ask for less.")
     if isinstance(error, web.HTTPException):
         return of_status(error)
     return None

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from corelib.clock import Clock
-from corelib.errors import Forgotten, InvalidEvent, Malformed
+from corelib.errors import Forgotten, InvalidEvent, Malformed, TooLarge
 from corelib.ids import uuid7
 from corelib.message import KEY_ATTRIBUTE, Channel, Envelope, Event, Record, Transport
 
@@ -108,7 +108,8 @@ class Transaction(ABC):
         """Send an event on each of its channels if, and only if, this transaction commits; return its id.
 
         Raises `InvalidEvent`, naming field and limit, for an event that no channel could carry to a handler: one that
-        the service did not declare, that does not validate, without a key or channel, or too large.
+        the service did not declare, that does not validate, without a key or channel. Raises `TooLarge` for one that
+        has more than `Channel.max_bytes`.
         """
         envelope, records = self._records(event, self.origin.clock.now())
         self.outgoing.extend(records)
@@ -161,10 +162,10 @@ class Transaction(ABC):
         ]
 
     def _fitting(self, kind: type[Event], channel: Channel, record: Record) -> Record:
-        """Return the record. Raises `InvalidEvent` if its channel would not take it: a relay finds out too late."""
+        """Return the record. Raises `TooLarge` or `InvalidEvent` if its channel would not take it."""
         limit = channel.max_bytes
         if len(record.payload) > limit - _ROOMY_BYTES and (size := size_of(record)) > limit:
-            raise InvalidEvent(
+            raise TooLarge(
                 f"{kind.__name__} has {size} bytes with its attributes; {channel.transport} channel {channel.name}"
                 f" takes {limit} (Channel.max_bytes)"
             )

@@ -17,7 +17,7 @@ from corelib.clock import SystemClock
 from corelib.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
-from corelib.errors import InvalidEvent
+from corelib.errors import TooLarge
 from corelib.history import Selection
 from corelib.kafka.broker import Kafka
 from corelib.log_relay import LogRelay
@@ -227,5 +227,5 @@ async def test_an_event_too_large_is_refused_when_it_is_published(store: Store) 
         async with store.transaction() as tx:
             tx.publish(Counted(name="k", number=1, padding="x" * 300_000))
 
-    with pytest.raises(InvalidEvent):
+    with pytest.raises(TooLarge):
         await publish()

@@ -9,12 +9,16 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from structlog.testing import capture_logs
 
 from corelib.api import Api, get, post
+from corelib.clock import SystemClock
 from corelib.errors import Problem
 from corelib.http import application
 from corelib.memory.store import Memory
+from corelib.message import Channel, Event
+from corelib.transaction import Origin, Transaction
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 Client = TestClient[web.Request, web.Application]
@@ -41,6 +45,29 @@ class Doors(Api):
     async def wait(self) -> None:
         self.waiting.set()
         await self.open.wait()
+
+
+ROOMS = Channel("rooms", max_bytes=1_000)
+
+
+class Built(Event, type="test.built.v1", channels=(ROOMS,), key="name"):
+    name: str
+    words: str = Field(max_length=2_000)
+
+
+class Builders(Api):
+    @post("/rooms")
+    async def build(self, body: Ask, tx: Transaction) -> None:
+        tx.publish(Built.model_construct(None, name="r", words=body.words))
+
+
+@pytest_asyncio.fixture
+async def rooms() -> AsyncIterator[tuple[Client, Memory]]:
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset({Built})))
+    app = application([Builders()], store, None, (), body_limit_bytes=10_000)
+    async with TestClient(TestServer(app)) as client:
+        yield client, store
 
 
 @pytest_asyncio.fixture
@@ -92,6 +119,40 @@ async def test_a_refusal_is_a_problem_on_the_trace_of_its_caller(
     answer = await client.request(method, path, json={"words": "hi"}, headers=headers)
     problem: dict[str, Any] = await answer.json(content_type="application/problem+json")
     assert (problem["status"], problem["trace_id"]) == (status, TRACE)
+
+
+REFUSED = [
+    (3_000, 500, "internal-error", "Built does not validate: words: String should have at most 2000 characters"),
+    (1_500, 413, "content-too-large", "kafka channel rooms takes 1000 (Channel.max_bytes)"),
+    (20_000, 413, "content-too-large", None),
+]
+
+
+@pytest.mark.parametrize(("size", "status", "kind", "logged"), REFUSED, ids=["invalid", "too large", "body"])
+async def test_whose_fault_it_is_that_an_event_cannot_be_published(
+    rooms: tuple[Client, Memory], size: int, status: int, kind: str, logged: str | None
+) -> None:
+    client, store = rooms
+    with capture_logs() as lines:
+        answer = await client.post("/rooms", json={"words": "x" * size})
+    problem: dict[str, Any] = await answer.json(content_type="application/problem+json")
+    assert (answer.status, problem["status"], problem["type"]) == (status, status, f"urn:souk:problem:{kind}")
+    assert "Built" not in str(problem)
+    assert "rooms" not in str(problem)
+    assert not logged or logged in str(lines)
+    assert await published(store) == []
+
+
+async def test_what_is_right_and_fits_is_published(rooms: tuple[Client, Memory]) -> None:
+    client, store = rooms
+    assert (await client.post("/rooms", json={"words": "hi"})).status == 204
+    assert await published(store) == ["r"]
+
+
+async def published(store: Memory) -> list[str]:
+    outbox = store.outbox("kafka", frozenset({ROOMS.name}))
+    assert await outbox.acquire("test")
+    return [pending.record.key for pending in await outbox.read(10)]
 
 
 async def test_a_method_that_an_address_lacks_is_told_which_it_has(doors: tuple[Client, Doors]) -> None:

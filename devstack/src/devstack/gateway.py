@@ -15,7 +15,7 @@ ROUTES = {"users": "user", "products": "product", "carts": "order", "orders": "o
 _PROBLEMS = {
     400: ("bad-request", "The request could not be understood."),
     404: ("not-found", "There is nothing at this address."),
-    413: ("too-large", "The body is larger than 1 MB."),
+    413: ("content-too-large", "The body is larger than 1 MB."),
     414: ("uri-too-long", "The address of the request is too long."),
     502: (
         "bad-gateway",
