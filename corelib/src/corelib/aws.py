@@ -2,34 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from corelib.aws_trouble import code_of, reaching
 from corelib.errors import Unavailable
 
 T = TypeVar("T")
 
-_SERVER_FAULT = 500
 _BACKOFF_SECONDS = 0.025
-_NOT_READY = frozenset(
-    {
-        "InternalServerError",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "ResourceNotFoundException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "ThrottlingException",
-        "TransactionInProgressException",
-    }
-)
 
 
 class Aws:
@@ -78,11 +64,16 @@ class Aws:
 
     async def credentials(self) -> Any:
         """Return credentials that are good now. Raises `Unavailable` when there are none."""
-        if self._credentials is None:
-            self._credentials = await self._session.get_credentials()
-        if self._credentials is None:
-            raise Unavailable("aws", "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a role")
-        return await self._credentials.get_frozen_credentials()
+        try:
+            if self._credentials is None:
+                self._credentials = await self._session.get_credentials()
+            if self._credentials is None:
+                raise Unavailable(
+                    "aws", "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a role"
+                )
+            return await self._credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("aws", f"no credentials: {error}") from error
 
     async def open(self) -> None:
         """Count one more user."""
@@ -116,25 +107,6 @@ class Aws:
                 s3={"addressing_style": "path" if self.endpoint_url else "auto"},
             ),
         )
-
-
-def code_of(error: ClientError) -> str:
-    """Return the service's error code, e.g. "ThrottlingException"."""
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-@contextmanager
-def reaching(dependency: str) -> Iterator[None]:
-    """Translate what keeps a service from answering into `Unavailable`; other refusals pass."""
-    try:
-        yield
-    except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code_of(error) in _NOT_READY or status >= _SERVER_FAULT:
-            raise Unavailable(dependency, str(error)) from error
-        raise
-    except BotoCoreError as error:
-        raise Unavailable(dependency, str(error)) from error
 
 
 async def backoff(attempt: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,19 +13,39 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from corelib.actor import Actor, receive
+from corelib.aws import Aws
 from corelib.config import ServiceSettings
+from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
-from corelib.message import Channel, Event, Record
+from corelib.message import Channel, Event, Record, Transport
 from corelib.postgres.store import Postgres
 from corelib.service import Service
+from corelib.sqs.broker import Sqs
 from corelib.testing.running import free_port, running, until
+from corelib.transaction import Transaction
+from devstack.gate import Gate
 
 NOTES = Channel("notes", partitions=1)
+MAILS = Channel("mails", Transport.SQS)
 
 
 class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
     name: str
+
+
+class Mailed(Event, type="test.mailed.v1", channels=(MAILS,), key="name"):
+    name: str
+
+
+@dataclass(frozen=True)
+class Reader(Actor):
+    read: list[str] = field(default_factory=list)
+
+    @receive
+    async def mailed(self, event: Mailed, _: Transaction) -> None:
+        self.read.append(event.name)
 
 
 @pytest_asyncio.fixture
@@ -155,6 +176,61 @@ async def test_a_disk_that_is_full(own_role: tuple[str, str], kafka_bootstrap: s
         await publish(service, "again")
         await delivered(service)
     await owner.close()
+
+
+@pytest_asyncio.fixture
+async def gate(aws_endpoint: str) -> AsyncIterator[Gate]:
+    async with Gate(aws_endpoint) as gate:
+        yield gate
+
+
+@asynccontextmanager
+async def on_aws(gate: Gate, reader: Reader, **options: Any) -> AsyncIterator[tuple[Service, str]]:
+    aws = Aws(endpoint_url=gate.address, prefix=f"t{uuid4().hex[:8]}-")
+    service = Service(
+        "mails",
+        ServiceSettings(port=free_port(), log_format="text", provision=True),
+        store=Dynamo("mails", aws),
+        brokers=[Sqs(aws)],
+        actors=[reader],
+        publishes=[Mailed],
+        **options,
+    )
+    async with running(service) as url:
+        await until_ready(url)
+        yield service, url
+
+
+async def mail(service: Service, name: str) -> None:
+    async with service.store.transaction() as tx:
+        tx.publish(Mailed(name=name))
+
+
+@pytest.mark.parametrize("refused", ["TransactWriteItems", "Query"])
+async def test_a_role_that_loses_its_rights_to_a_table(gate: Gate, refused: str) -> None:
+    reader = Reader()
+    async with on_aws(gate, reader) as (service, url):
+        gate.refuse_all("AccessDeniedException", refused)
+        if refused == "TransactWriteItems":
+            with pytest.raises(Unavailable, match="the role lacks a right"):
+                await mail(service, "lost?")
+        await until_told(url, "dynamodb", "the role lacks a right: grant it what AWS names here")
+        gate.open()
+        await until_ready(url)
+        await mail(service, "again")
+        await until(lambda: reader.read == ["again"])
+
+
+@pytest.mark.parametrize("refused", ["ReceiveMessage", "SendMessageBatch"])
+async def test_a_role_that_loses_its_rights_to_a_queue(gate: Gate, refused: str) -> None:
+    reader = Reader()
+    async with on_aws(gate, reader) as (service, url):
+        gate.refuse_all("KmsAccessDenied" if refused == "SendMessageBatch" else "AccessDenied", refused)
+        await mail(service, "early")
+        await until_told(url, "sqs", refused)
+        gate.open()
+        await until_ready(url)
+        await until(lambda: reader.read == ["early"])
 
 
 async def test_a_broker_without_the_topic(database: str, kafka_bootstrap: str) -> None:

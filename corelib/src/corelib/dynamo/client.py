@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from corelib.aws import Aws, backoff, reaching
+from corelib.aws import Aws, backoff
+from corelib.aws_trouble import Refusals
 from corelib.errors import Unavailable
 from corelib.wire import DYNAMODB, wire
 
@@ -18,10 +19,11 @@ class Client:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
+        self.refusals = Refusals("dynamodb")
 
     async def call(self, operation: str, **params: Any) -> dict[str, Any]:
         """Call one operation by its name in the protocol, e.g. `call("GetItem", TableName=..., Key=...)`."""
-        with reaching("dynamodb"):
+        with self.refusals.reaching(operation):
             return await (await wire(self.aws, DYNAMODB)).call(operation, params)
 
     async def server_time(self) -> datetime | None:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from botocore.exceptions import ClientError
 
 from corelib import stages
-from corelib.aws import Aws, code_of
+from corelib.aws import Aws
+from corelib.aws_trouble import code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
@@ -104,7 +105,7 @@ class Dynamo(Documents):
         await self.aws.close()
 
     async def check(self) -> None:
-        """Raise `Unavailable` unless a transaction could commit now."""
+        """Raise `Unavailable` unless the table answers, and nothing was lately refused for want of a right."""
         try:
             await self._client.call("GetItem", TableName=self._table, Key=key_of("check", sort="check"))
         except ClientError as error:
@@ -114,6 +115,7 @@ class Dynamo(Documents):
                 what = f"table {self._table} does not exist: run `corelib outbox migrate`"
                 raise Unavailable("dynamodb", what) from error
             raise
+        self._client.refusals.require_none()
 
     @asynccontextmanager
     async def transaction(

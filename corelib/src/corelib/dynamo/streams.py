@@ -12,7 +12,8 @@ from typing import Any
 import structlog
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, reaching
+from corelib.aws import Aws
+from corelib.aws_trouble import reaching
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute
 from corelib.dynamo.listeners import Listeners

@@ -13,7 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, backoff, code_of
+from corelib.aws import Aws, backoff
+from corelib.aws_trouble import code_of
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import sending_of
@@ -69,11 +70,12 @@ class Sqs:
         await self._queues.close()
 
     async def check(self) -> None:
-        """Raise `Unavailable` unless SQS answers."""
+        """Raise `Unavailable` unless SQS answers, and takes and gives what it was lately asked to."""
         try:
             await self._queues.call("ListQueues", QueueNamePrefix=self.aws.prefix, MaxResults=1)
         except ClientError as error:
             raise Unavailable("sqs", str(error)) from error
+        self._queues.refusals.require_none()
 
     async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
         """Return the names of the queues that do not exist. Raises `Unavailable`."""

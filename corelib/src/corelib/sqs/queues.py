@@ -5,7 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, code_of, reaching
+from corelib.aws import Aws
+from corelib.aws_trouble import Refusals, code_of
 from corelib.errors import Unavailable
 from corelib.wire import SQS, wire
 
@@ -20,6 +21,7 @@ class Queues:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
+        self.refusals = Refusals("sqs")
         self._urls: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -33,7 +35,7 @@ class Queues:
 
     async def call(self, operation: str, *, patience_seconds: float = 0.0, **params: Any) -> dict[str, Any]:
         """Call one operation by its name in the protocol. Raises `Unavailable` when there is no answer in time."""
-        with reaching("sqs"):
+        with self.refusals.reaching(operation):
             return await (await wire(self.aws, SQS)).call(operation, params, patience_seconds=patience_seconds)
 
     async def url(self, channel: str) -> str:
