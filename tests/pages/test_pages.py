@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from bench.catalogue import BENCHES
+
 ROOT = Path(__file__).parents[2]
 RECORDS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 
@@ -24,6 +26,16 @@ def test_every_link_between_pages_leads_somewhere() -> None:
         if not _leads_somewhere(page, target)
     ]
     assert broken == []
+
+
+def test_the_page_of_promises_names_tests_and_benches_that_there_are() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text()
+    rows = re.findall(r"^\| (P\d) \|.*$", page, re.MULTILINE)
+    assert rows == [f"P{number}" for number in range(1, 9)]
+    tests = re.findall(r"`(\S+\.py)::(\w+)`", page)
+    assert len(tests) > len(rows)
+    assert [test for file, test in tests if f"def {test}(" not in (ROOT / file).read_text()] == []
+    assert set(re.findall(r"`make bench-(\w+)`", page)) <= BENCHES.keys()
 
 
 def _leads_somewhere(page: Path, target: str) -> bool:
