@@ -30,6 +30,12 @@ async def test_queues_that_are_missing_and_dead_letters(aws_endpoint: str) -> No
     for seconds, found in (("60", "problem queue letters: keeps messages for 0:01:00"), ("86400", "")):
         await asked.call("SetQueueAttributes", QueueUrl=url, Attributes={"MessageRetentionPeriod": seconds})
         assert (await said(queues.queues, service)).startswith(found)
+    small = {"MaximumMessageSize": "200000"}
+    await asked.call("SetQueueAttributes", QueueUrl=url, Attributes=small)
+    assert "MaximumMessageSize is 200000: an event of 262144 bytes (Channel.max_bytes) is refused" in await said(
+        queues.queues, service
+    )
+    await asked.call("SetQueueAttributes", QueueUrl=url, Attributes={"MaximumMessageSize": "262144"})
     assert not await said(queues.queues, service)
     await asked.call("SendMessage", QueueUrl=await asked.url(dead_letters_of("letters")), MessageBody="lost")
     assert "1 messages could not be handled" in await said(queues.queues, service)

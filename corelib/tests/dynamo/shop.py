@@ -20,10 +20,12 @@ Open = Callable[..., Awaitable[Dynamo]]
 class Placed(Event, type="test.placed.v1", channels=(ORDERS,), key="order_id"):
     order_id: str
     number: int = 0
+    text: str = ""
 
 
 class Mailed(Event, type="test.mailed.v1", channels=(ORDERS, MAILS), key="order_id"):
     order_id: str
+    text: str = ""
 
 
 async def reader(store: Store, relay: str = "kafka", channels: frozenset[str] = CHANNELS) -> Outbox:

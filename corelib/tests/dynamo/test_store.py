@@ -140,6 +140,17 @@ async def test_the_largest_event_of_a_service_can_be_sent_and_parked(store: Dyna
     assert (pending.record, parked.record, parked.reason) == (record, record, failure.reason)
 
 
+async def test_more_than_four_megabytes_of_events_are_refused_clearly(store: Dynamo) -> None:
+    async def work() -> None:
+        async with store.transaction() as tx:
+            for number in range(17):
+                tx.publish(Placed(order_id=f"o-{number}", text="x" * 250_000))
+
+    with pytest.raises(TooLarge, match="bytes of events in a transaction; DynamoDB takes 4 MB"):
+        await work()
+    assert await read(await reader(store)) == []
+
+
 async def test_queries_page_through_tables_and_indexes(store: Dynamo) -> None:
     async with store.transaction() as tx:
         for number in range(5):

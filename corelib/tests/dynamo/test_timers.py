@@ -7,7 +7,7 @@ from typing import Any
 from corelib.clock import ManualClock
 from corelib.dynamo.store import Dynamo
 from corelib.metrics import AWS_CALLS
-from dynamo.shop import CHANNELS, Open, Placed, numbers, read, reader
+from dynamo.shop import CHANNELS, MAILS, ORDERS, Mailed, Open, Placed, numbers, read, reader
 
 
 async def test_timers_fire_when_due_and_in_order(store: Dynamo, clock: ManualClock) -> None:
@@ -41,6 +41,17 @@ async def test_a_cancelled_timer_never_fires(store: Dynamo, clock: ManualClock) 
     assert await store.fire(10) == 0
     async with store.transaction() as tx:
         tx.cancel(timer)
+
+
+async def test_the_largest_event_is_scheduled_on_each_of_its_channels(store: Dynamo, clock: ManualClock) -> None:
+    text = "x" * 255_000
+    async with store.transaction() as tx:
+        tx.schedule(Mailed(order_id="o-1", text=text), at=clock.now())
+    assert await store.fire(10) == 1
+    for relay, channel in (("kafka", ORDERS.name), ("sqs", MAILS.name)):
+        (pending,) = await read(await reader(store, relay, frozenset({channel})))
+        assert Mailed.model_validate_json(pending.record.payload).text == text
+        assert pending.record.channel == channel
 
 
 # So long that no look in passing helps a test.

@@ -10,6 +10,7 @@ from corelib.sqs.queues import Queues, dead_letters_of
 
 _DEPTH = "ApproximateNumberOfMessages"
 _RETENTION = "MessageRetentionPeriod"
+_SIZE = "MaximumMessageSize"
 _REDRIVE = "RedrivePolicy"
 # For so long a consumer may be down, as on Kafka.
 _WINDOW = timedelta(days=1)
@@ -20,10 +21,10 @@ async def queues(case: Case) -> Sequence[Finding]:
     asked = Queues(case.service.settings.aws())
     await asked.open()
     try:
-        names = sorted(c.name for c in case.service.channels() if c.transport is Transport.SQS)
-        there = [name for name in names if not await asked.missing(name)]
-        found = [_missing(name) for name in names if name not in there]
-        found += [finding for name in there for finding in await _queue(asked, name)]
+        limits = {c.name: c.max_bytes for c in case.service.channels() if c.transport is Transport.SQS}
+        there = [name for name in limits if not await asked.missing(name)]
+        found = [_missing(name) for name in limits if name not in there]
+        found += [finding for name in there for finding in await _queue(asked, name, limits[name])]
         return [*found, *await _waiting(case, asked, there)]
     finally:
         await asked.close()
@@ -34,12 +35,12 @@ def _missing(channel: str) -> Finding:
     return problem(f"queue {channel}", what, "Create it, or run the service's --provision.")
 
 
-async def _queue(asked: Queues, channel: str) -> Sequence[Finding]:
-    attributes = await _attributes(asked, channel, _REDRIVE, _RETENTION)
-    return [*_judge(channel, attributes), *(await _dead(asked, channel) if _REDRIVE in attributes else [])]
+async def _queue(asked: Queues, channel: str, max_bytes: int) -> Sequence[Finding]:
+    attributes = await _attributes(asked, channel, _REDRIVE, _RETENTION, _SIZE)
+    return [*_judge(channel, attributes, max_bytes), *(await _dead(asked, channel) if _REDRIVE in attributes else [])]
 
 
-def _judge(channel: str, attributes: Mapping[str, str]) -> Iterator[Finding]:
+def _judge(channel: str, attributes: Mapping[str, str], max_bytes: int) -> Iterator[Finding]:
     if _REDRIVE not in attributes:
         what = "has no dead-letter queue: a message that cannot be handled comes back until it expires"
         yield warning(f"queue {channel}", what, f"Give it a redrive policy to {dead_letters_of(channel)}.")
@@ -47,6 +48,9 @@ def _judge(channel: str, attributes: Mapping[str, str]) -> Iterator[Finding]:
     if kept < _WINDOW.total_seconds():
         what = f"keeps messages for {span(kept)}: a consumer that is down for longer loses events"
         yield problem(f"queue {channel}", what, f"Set {_RETENTION}={int(_WINDOW.total_seconds())} or more.")
+    if (largest := int(attributes[_SIZE])) < max_bytes:
+        what = f"{_SIZE} is {largest}: an event of {max_bytes} bytes (Channel.max_bytes) is refused"
+        yield problem(f"queue {channel}", what, f"Set {_SIZE}={max_bytes} or more, or declare a smaller max_bytes.")
 
 
 async def _dead(asked: Queues, channel: str) -> Sequence[Finding]:

@@ -24,6 +24,7 @@ from corelib.message import Record
 from corelib.transaction import Mark
 
 MAX_ITEMS = 100
+_MAX_BYTES = 4_000_000
 _ATTEMPTS = 10
 _KNOWN_STREAMS = 100_000
 _FAILED = "ConditionalCheckFailed"
@@ -87,6 +88,8 @@ class Committer:
         if unit.mark is not None and not unit.writes and not unit.records:
             await self._write_mark(unit, unit.mark)
             return
+        if (size := sum(len(record.payload) for record in unit.records)) > _MAX_BYTES:
+            raise TooLarge(f"{size} bytes of events in a transaction; DynamoDB takes 4 MB")
         fixed = [*self._mark(unit), *unit.writes]
         for attempt in range(_ATTEMPTS):
             entries = self._number(unit.records, microseconds(clock.now()))

@@ -98,7 +98,7 @@ class TimerItems:
             "shard": {"S": timer_partition(name)},
             "due": {"S": due_text(microseconds(scheduled.at))},
             "key": {"S": scheduled.envelope.key},
-            "records": {"L": [{"M": record_item(record)} for record in scheduled.records]},
+            "records": {"L": [{"M": each} for each in _items(scheduled.records)]},
         }
         return {"Put": {"TableName": self._table, "Item": item}}
 
@@ -189,5 +189,12 @@ def _loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _items(records: Sequence[Record]) -> list[Attribute]:
+    """Return the records of one event as they are stored: the first has the body of all, as an item has 400 KB."""
+    first, *others = map(record_item, records)
+    return [first, *({name: typed for name, typed in each.items() if name != "body"} for each in others)]
+
+
 def _records(item: Attribute) -> list[Record]:
-    return [record_of(typed["M"]) for typed in item["records"]["L"]]
+    first, *others = (typed["M"] for typed in item["records"]["L"])
+    return [record_of(first), *(record_of({"body": first["body"], **each}) for each in others)]
