@@ -10,8 +10,9 @@ import pytest
 from corelib.broker import Outgoing, Subscription
 from corelib.consumer import Consumer
 from corelib.errors import Duplicate
-from corelib.handling import Arrival
+from corelib.handling import Arrival, handle
 from corelib.headers import unpack
+from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker, MemoryLogSink
 from corelib.memory.cluster import Cluster
 from corelib.memory.database import NOTHING, Database, Unit
@@ -20,7 +21,7 @@ from corelib.memory.log import MemoryLogTable
 from corelib.memory.store import Memory
 from corelib.memory.subscription import MemorySubscription
 from corelib.memory.transaction import MemoryTransaction, committed
-from corelib.message import Channel, Record
+from corelib.message import Channel, Envelope, Record, parse
 from corelib.offsets import Offsets
 from corelib.outbox_log import OutboxLog, Page, Position
 from corelib.part import Part
@@ -167,10 +168,51 @@ class RolledBackAsDone(Stormy):
         return super().consumer(node, Trusting)
 
 
+class TakenUpFirst(Stormy):
+    """Takes a parked record away, then handles it: a crash between the two loses it."""
+
+    async def take_up(self, node: Node, handler: str, key: str) -> None:
+        for parked in await node.store.parking.list(handler, key):
+            (route,) = [route for route in self.routes_of(node) if route.name == handler]
+            await node.store.parking.remove(parked)
+            envelope = Envelope.of(parked.record)
+            await handle(node.store, route, envelope, parse(parked.record, route.event))
+
+
+class Overtaking(Stormy):
+    """Sends what is behind a parked record of its key, as if nothing were parked."""
+
+    def relay(self, node: Node) -> Part:
+        relay = super().relay(node)
+        assert isinstance(relay, LogRelay)
+        relay._parked = _NothingWaits(relay._parked)  # type: ignore[assignment]  # the mutation
+        return relay
+
+
+class _NothingWaits:
+    def __init__(self, parked: Any) -> None:
+        self._parked = parked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parked, name)
+
+    def __bool__(self) -> bool:
+        return False
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "mutant",
-    [CursorById, MarkAfterwards, OffsetsFirst, LeaseWithoutFencing, ReceiptsIgnored, RolledBackAsDone],
+    [
+        CursorById,
+        MarkAfterwards,
+        OffsetsFirst,
+        LeaseWithoutFencing,
+        ReceiptsIgnored,
+        RolledBackAsDone,
+        TakenUpFirst,
+        Overtaking,
+    ],
 )
 def test_the_simulation_finds_the_mutant_where_the_true_code_stands(mutant: type[Stormy]) -> None:
     found = next((seed for seed in SEEDS if simulate(mutant, seed).failure is not None), None)

@@ -11,12 +11,10 @@ from corelib.memory.cluster import Cluster
 from corelib.memory.link import Link
 from corelib.memory.subscription import MemorySubscription
 from corelib.message import Channel
-from corelib.part import Part
-from corelib.relay_parking import Resender
 from corelib.testing.scenario import Scenario
 from corelib.testing.scenarios import Ledger
 from corelib.testing.simulation import explore
-from corelib.testing.world import Node, World
+from corelib.testing.world import World
 
 HOUR = 3_600.0
 
@@ -43,9 +41,6 @@ class Outage(Ledger):
 
     def broker(self, cluster: Cluster, link: Link, client: str) -> MemoryBroker:
         return BrittleBroker(cluster, link=link, client=client, exactly_once=self.exactly_once)
-
-    def parts(self, node: Node) -> list[Part]:
-        return [*super().parts(node), Resender("kafka", node.store.parking, node.broker)]
 
     async def drive(self, world: World) -> None:
         await asyncio.gather(super().drive(world), self._outage(world))

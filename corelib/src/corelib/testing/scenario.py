@@ -15,11 +15,14 @@ from corelib.memory.store import Memory
 from corelib.message import Channel, Event
 from corelib.part import Part
 from corelib.relay import Relay
+from corelib.relay_parking import Resender
 from corelib.timers import Timers
 from corelib.transaction import channels_of
 
 if TYPE_CHECKING:
     from corelib.testing.world import Node, World
+
+_RESEND_SECONDS = 5.0
 
 
 class Scenario:
@@ -56,6 +59,10 @@ class Scenario:
     def check(self, world: "World") -> None:
         """Raise `AssertionError` if the end is not as it should be; `world.database` has it."""
 
+    def sends_once(self) -> bool:
+        """Tell whether no event may stand on its topic twice."""
+        return self.exactly_once
+
     def routes(self) -> list[Route]:
         """Return the handlers of all actors."""
         return [route for actor in self.actors() for route in actor.routes()]
@@ -75,7 +82,8 @@ class Scenario:
 
     def parts(self, node: "Node") -> list[Part]:
         """Return what a node runs: what a service would."""
-        return [self.relay(node), Timers(node.store), self.consumer(node)]
+        resender = Resender("kafka", node.store.parking, node.broker, every_seconds=_RESEND_SECONDS)
+        return [self.relay(node), resender, Timers(node.store), self.consumer(node)]
 
     def consumer(self, node: "Node", kind: type[Consumer] = Consumer) -> Part:
         """Return a node's consumer."""

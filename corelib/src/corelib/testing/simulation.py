@@ -93,7 +93,7 @@ def _judge(world: World) -> BaseException | None:
     try:
         world.loop.run(_play(world))
         world.ledger.check(skew=timedelta(seconds=2 * world.scenario.skew_seconds))
-        world.ledger.check_topics(world.cluster, once=world.scenario.exactly_once)
+        world.ledger.check_topics(world.cluster, once=world.scenario.sends_once())
         world.scenario.check(world)
     except TimeoutError:
         return PromiseBroken(f"it did not come to an end: {'; '.join(world.ledger.owed()) or 'the scenario waits'}")
