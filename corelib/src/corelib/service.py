@@ -34,6 +34,7 @@ from corelib.timers import Timers
 from corelib.transaction import Origin, channels_of
 
 _LINE_BYTES = 32_768
+_REMEDY = "create it, or run --provision; where it exists, grant the right to describe it"
 PARTS = ("http", "consumer", "relay", "timers")
 
 log = structlog.get_logger(__name__)
@@ -279,7 +280,7 @@ class Service:
             await broker.check()
             channels = [channel for channel in self.channels() if channel.transport == transport]
             if missing := await broker.missing(channels):
-                raise Unavailable(broker.name, f"{', '.join(missing)} does not exist: create it, or run --provision")
+                raise Unavailable(broker.name, f"{', '.join(missing)} does not exist, or may not be seen: {_REMEDY}")
 
         return check
 

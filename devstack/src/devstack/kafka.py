@@ -62,7 +62,7 @@ def _configuration(settings: StackSettings, log: Path) -> str:
     advertised = "".join(f",DOOR{inside}://{HOST}:{outside}" for inside, outside in doors)
     locks = settings.kafka_locks
     protocols = "".join(f",DOOR{inside}:{locks.get(inside, {}).get(PROTOCOL, 'PLAINTEXT')}" for inside, _ in doors)
-    values = {
+    values: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{controller}",
@@ -89,6 +89,12 @@ def _configuration(settings: StackSettings, log: Path) -> str:
         "broker.heartbeat.interval.ms": 500,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
     }
+    if settings.kafka_rights:
+        values |= {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:ANONYMOUS",
+        }
     for inside, lock in locks.items():
         values |= {f"listener.name.door{inside}.{name}": value for name, value in lock.items() if name != PROTOCOL}
     return "".join(f"{name}={value}\n" for name, value in values.items())

@@ -59,14 +59,16 @@ def kafka_server(
     *,
     doors: Mapping[int, int] | None = None,
     locks: Mapping[int, Mapping[str, str]] | None = None,
+    rights: bool = False,
 ) -> Server:
     """Return a Kafka broker with its log in `folder`; `with` gives its bootstrap address.
 
     `doors` are further ports, each with the one that clients are told to come back to: a cable's (`devstack.cable`).
-    `locks` are what such ports ask of clients: the listener's settings, with `security.protocol`.
+    `locks` are what such ports ask of clients: the listener's settings, with `security.protocol`. With `rights` topics
+    and groups ask for them as soon as they have an access control list, but for who comes in plain text.
     """
     settings = _alone(folder, kafka_port=port).model_copy(
-        update={"kafka_doors": doors or {}, "kafka_locks": locks or {}}
+        update={"kafka_doors": doors or {}, "kafka_locks": locks or {}, "kafka_rights": rights}
     )
     return Server("kafka", settings, lambda used: used.kafka_bootstrap)
 

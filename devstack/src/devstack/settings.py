@@ -57,6 +57,10 @@ class StackSettings(BaseSettings):
         default_factory=dict,
         description="What such a port asks of clients: `security.protocol`, and the listener's settings.",
     )
+    kafka_rights: bool = Field(
+        default=False,
+        description="Whether Kafka asks for rights to what has a list of them; never in plain text.",
+    )
     aws_port: int = 54566
     bigquery_port: int = 59050
     bigquery_grpc_port: int = 59060

@@ -8,7 +8,12 @@ from itertools import islice
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -17,7 +22,7 @@ from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka.admin import new_topic
 from corelib.kafka.batches import LARGEST_BYTES, TOPIC_BYTES, BatchSizes, too_large
-from corelib.kafka.cluster import Cluster
+from corelib.kafka.cluster import Cluster, reason_of
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
 from corelib.kafka.subscription import KafkaSubscription
@@ -160,7 +165,7 @@ class Kafka:
         failures = [outcome for outcome in (*counts.values(), *outcomes) if isinstance(outcome, Exception)]
         if failures and not any(ok or isinstance(ok, Refused) for ok in sent):
             first = failures[0]
-            raise first if isinstance(first, Unavailable) else Unavailable(self.name, repr(first)) from first
+            raise first if isinstance(first, Unavailable) else Unavailable(self.name, reason_of(first)) from first
         return sent
 
     async def _renew(self) -> None:
@@ -184,7 +189,9 @@ class Kafka:
         try:
             return len(await asyncio.wait_for(self._connected().partitions_for(topic), _METADATA_SECONDS))
         except (KafkaError, TimeoutError) as error:
-            log.warning("records wait for their topic", topic=topic, reason=repr(error))
+            log.warning("records wait for their topic", topic=topic, reason=reason_of(error))
+            if isinstance(error, TopicAuthorizationFailedError):
+                return Unavailable(self.name, reason_of(error))
             return Unavailable(self.name, f"topic {topic} does not exist, or no broker tells of it ({error!r})")
 
     async def _send_partition(
@@ -215,7 +222,7 @@ class Kafka:
                 sent[indexes[start]] = Refused(reason)
             failure: Exception = error
         except (KafkaError, TimeoutError) as error:
-            log.warning("kafka refused a batch", topic=topic, partition=partition, reason=repr(error))
+            log.warning("kafka refused a batch", topic=topic, partition=partition, reason=reason_of(error))
             failure = error
         else:
             return None

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import SaslAuthenticationFailed
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
 from aiokafka.helpers import create_ssl_context
 
 from corelib.errors import SettingsError
@@ -19,6 +25,12 @@ Security = Literal["plaintext", "tls", "iam"]
 # A token lives for 15 minutes; one that is about to end helps no new connection.
 _SPARE_SECONDS = 60.0
 _PROBE_SECONDS = 2.0
+_RIGHTS = {
+    ClusterAuthorizationFailedError: "the cluster",
+    GroupAuthorizationFailedError: "the consumer group",
+    TopicAuthorizationFailedError: "the topic",
+    TransactionalIdAuthorizationFailed: "the transactional id",
+}
 
 
 @dataclass(frozen=True)
@@ -132,3 +144,10 @@ def _signed(region: str) -> tuple[str, float]:
 
 def _path(file: Path | None) -> str | None:
     return None if file is None else str(file)
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what a client of Kafka failed of: in plain words where a right is lacking."""
+    if (what := _RIGHTS.get(type(error))) is None:
+        return repr(error)
+    return f"this client lacks a right to {what}: grant it that ({error})"

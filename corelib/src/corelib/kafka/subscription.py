@@ -12,7 +12,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
-from corelib.kafka.cluster import Cluster
+from corelib.kafka.cluster import Cluster, reason_of
 from corelib.message import Record
 from corelib.offsets import Offsets
 
@@ -70,7 +70,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             await asyncio.wait_for(self._consumer.start(), _DEADLINE_SECONDS)
         except (KafkaError, TimeoutError, OSError) as error:
             await self._consumer.stop()
-            raise Unavailable("kafka", repr(error)) from error
+            raise Unavailable("kafka", reason_of(error)) from error
         self._committing = asyncio.create_task(self._keep_committing())
 
     async def close(self) -> None:
@@ -170,7 +170,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         except IllegalStateError:
             return []  # one of them was taken from us just now
         except KafkaError as error:
-            raise Unavailable("kafka", repr(error)) from error
+            raise Unavailable("kafka", reason_of(error)) from error
         # No await since the records were handed out, so they belong to the assignment as it is.
         return [(self._booked(partition, messages), messages) for partition, messages in fetched.items()]
 
@@ -208,7 +208,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             await self._consumer.commit(new)
         except KafkaError as error:
             # Not lost: the records come again, and their marks make them harmless.
-            log.warning("offsets not committed", reason=repr(error))
+            log.warning("offsets not committed", reason=reason_of(error))
             return
         for partition, offset in new.items():
             if partition in self._books:

@@ -1,0 +1,130 @@
+"""Rights that Kafka takes away and gives back: whoever works there says what it lacks, waits, and goes on by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+
+from corelib.actor import Actor, receive
+from corelib.clock import SystemClock
+from corelib.consumer import Consumer
+from corelib.errors import Unavailable
+from corelib.ids import uuid7
+from corelib.kafka.broker import Kafka
+from corelib.kafka.cluster import Cluster
+from corelib.memory.store import Memory
+from corelib.message import Channel, Envelope, Event, Record
+from corelib.supervisor import Supervisor
+from corelib.testing.running import until
+from corelib.transaction import Origin, Transaction
+from devstack.certificates import authority
+from devstack.parts import kafka_server
+from devstack.settings import free_ports
+
+NOTES = Channel("notes", partitions=1)
+# As the protocol numbers them: kinds of resources, of operations; a literal name; a right that is denied.
+TOPIC, GROUP = 2, 3
+ALL, READ, WRITE = 2, 3, 4
+LITERAL, DENY = 3, 2
+
+
+class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
+    name: str
+
+
+@dataclass(frozen=True)
+class Reader(Actor):
+    read: list[str] = field(default_factory=list)
+
+    @receive
+    async def noted(self, event: Noted, _: Transaction) -> None:
+        self.read.append(event.name)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A broker's port that asks no rights, and how to come in by the other one, that does."""
+
+    plain: str
+    service: Cluster
+
+    @asynccontextmanager
+    async def denied(self, kind: int, name: str, operation: int) -> AsyncIterator[None]:
+        """Deny the service an operation for a while."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
+        await admin.start()
+        rule = (kind, name, LITERAL, "User:CN=service", "*", operation, DENY)
+        try:
+            await admin._send_request(CreateAclsRequest(*rule))
+            yield
+            await admin._send_request(DeleteAclsRequest(*rule))
+        finally:
+            await admin.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    ours = authority(folder, "ours")
+    (door,) = free_ports(1)
+    with kafka_server(folder / "kafka", doors={door: door}, locks={door: ours.lock("broker")}, rights=True) as plain:
+        yield Guarded(plain, Cluster(f"127.0.0.1:{door}", "tls", ours.file, *ours.issue("service")))
+
+
+@asynccontextmanager
+async def opened(place: Cluster | str, prefix: str) -> AsyncIterator[Kafka]:
+    kafka = Kafka(place, prefix=prefix)
+    await kafka.provision([NOTES])
+    await kafka.open()
+    yield kafka
+    await kafka.close()
+
+
+def record(name: str) -> Record:
+    envelope = Envelope(uuid7(), Noted.type, "test", SystemClock().now(), name)
+    return envelope.record(NOTES.name, Noted(name=name).model_dump_json().encode())
+
+
+@asynccontextmanager
+async def supervised(kafka: Kafka, reader: Reader) -> AsyncIterator[Supervisor]:
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset()))
+    part = Consumer(lambda: kafka.subscribe("readers", [NOTES]), list(reader.routes()), store)
+    supervisor, stop = Supervisor([part], most_crashes=2), asyncio.Event()
+    running = asyncio.create_task(supervisor.run(stop))
+    yield supervisor
+    stop.set()
+    await running
+
+
+@pytest.mark.parametrize(("kind", "what"), [(TOPIC, "the topic"), (GROUP, "the consumer group")])
+async def test_a_consumer_that_loses_a_right_waits_for_it(guarded: Guarded, kind: int, what: str) -> None:
+    prefix, reader = f"t{uuid4().hex[:8]}-", Reader()
+    async with opened(guarded.plain, prefix) as other, opened(guarded.service, prefix) as kafka:
+        name = kafka.topic("notes") if kind == TOPIC else kafka.group("readers")
+        async with supervised(kafka, reader) as supervisor:
+            await other.send([record("one")])
+            await until(lambda: "one" in reader.read)
+            async with guarded.denied(kind, name, READ):
+                await until(lambda: f"lacks a right to {what}" in supervisor.waiting.get("consumer", ""))
+            await other.send([record("two")])
+            await until(lambda: "two" in reader.read and not supervisor.waiting)
+            assert not supervisor.failed
+
+
+@pytest.mark.parametrize("operation", [WRITE, ALL])
+async def test_who_may_not_write_to_a_topic_is_told_so(guarded: Guarded, operation: int) -> None:
+    async with opened(guarded.service, f"t{uuid4().hex[:8]}-") as kafka:
+        async with guarded.denied(TOPIC, kafka.topic("notes"), operation):
+            with pytest.raises(Unavailable, match="lacks a right to the topic"):
+                await kafka.send([record("early")])
+
+        async def sent() -> bool:
+            return list(await kafka.send([record("again")])) == [True]
+
+        await until(sent)
