@@ -1,5 +1,6 @@
 """A small service to examine, and how to ask about it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,11 +67,13 @@ def on_kafka(kafka: Kafka) -> Service:
     return Service("notes", ServiceSettings(), store=store, publishes=[Noted], actors=[Reader()], brokers=[kafka])
 
 
-async def create(kafka: Kafka, bootstrap: str, *, partitions: int = NOTES.partitions, **settings: str) -> None:
+async def create(
+    kafka: Kafka, bootstrap: str, settings: Mapping[str, str] | None = None, *, partitions: int = NOTES.partitions
+) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     name = kafka.topic("notes")
-    await admin.create_topics([new_topic(name, partitions, **settings)])
+    await admin.create_topics([new_topic(name, partitions, **(settings or {}))])
 
     async def is_told() -> bool:
         """Tell whether the broker has heard of it, which learns it behind the controller."""

@@ -43,14 +43,14 @@ async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
 async def test_settings_of_a_topic_that_break_promises(
     kafka: Kafka, kafka_bootstrap: str, settings: dict[str, str], expected: str
 ) -> None:
-    await create(kafka, kafka_bootstrap, **settings)
+    await create(kafka, kafka_bootstrap, settings)
     found = [line for line in (await said(topics.topics, on_kafka(kafka))).splitlines() if not line.startswith("note")]
     assert len(found) == bool(expected)
     assert expected in "\n".join(found)
 
 
 async def test_a_topic_that_takes_less_than_its_channel_declares(kafka: Kafka, kafka_bootstrap: str) -> None:
-    await create(kafka, kafka_bootstrap, **{"max.message.bytes": "500000"})
+    await create(kafka, kafka_bootstrap, {"max.message.bytes": "500000"})
     assert "max.message.bytes" not in await said(topics.topics, on_kafka(kafka))
     service = on_kafka(kafka)
     service.publishes, service.routes = frozenset({Drawn}), []
@@ -134,7 +134,7 @@ async def first_of(deliveries: AsyncIterator[Delivery], count: int) -> AsyncIter
 
 async def test_a_store_that_keeps_events_longer_wants_topics_to_do_so_too(kafka: Kafka, kafka_bootstrap: str) -> None:
     day, three = timedelta(days=1), timedelta(days=3)
-    await create(kafka, kafka_bootstrap, **{"retention.ms": str(2 * day // timedelta(milliseconds=1))})
+    await create(kafka, kafka_bootstrap, {"retention.ms": str(2 * day // timedelta(milliseconds=1))})
     service = on_kafka(kafka)
     assert "retention" not in await said(topics.topics, service)
     service.store = Postgres("postgresql://nobody@127.0.0.1:1/none", keep=three)

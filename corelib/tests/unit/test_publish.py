@@ -73,7 +73,7 @@ class Priced(Event, type="test.priced.v1", channels=(TOPIC,), key="order"):
     order: str
     amount: Annotated[int, Field(ge=0)]
     note: Annotated[str, Field(max_length=10)] = ""
-    lines: Annotated[list[Line], Field(default_factory=list)]
+    lines: list[Line] = Field(default_factory=list)
     ratio: float = 1.0
 
 
@@ -103,7 +103,7 @@ class Rounded(Event, type="test.rounded.v1", channels=(TOPIC,), key="order"):
         return amount // 1_000
 
 
-PUBLISHED = frozenset(
+PUBLISHED: frozenset[type[Event]] = frozenset(
     {Placed, Mailed, Posted, Narrow, Wide, Keyless, Nowhere, Numbered, Priced, Hidden, Defaulted, Renamed, Rounded},
 )
 PRICED = Priced(order="k", amount=5)
