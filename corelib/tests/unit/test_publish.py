@@ -1,5 +1,6 @@
 """What may be published: refused is what no channel could carry to a handler, with the field and the limit named."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, Field, field_serializer
 
 from corelib.actor import Actor, Effect, effect
 from corelib.clock import SystemClock
@@ -77,9 +78,7 @@ class Priced(Event, type="test.priced.v1", channels=(TOPIC,), key="order"):
     ratio: float = 1.0
 
 
-class Hidden(Event, type="test.hidden.v1", channels=(TOPIC,), key="order"):
-    model_config = ConfigDict(hide_input_in_errors=True)
-
+class Hidden(Event, type="test.hidden.v1", channels=(TOPIC,), key="order", hide_input_in_errors=True):
     order: str
     code: Annotated[str, Field(max_length=4)]
 
@@ -103,9 +102,22 @@ class Rounded(Event, type="test.rounded.v1", channels=(TOPIC,), key="order"):
         return amount // 1_000
 
 
-PUBLISHED: frozenset[type[Event]] = frozenset(
-    {Placed, Mailed, Posted, Narrow, Wide, Keyless, Nowhere, Numbered, Priced, Hidden, Defaulted, Renamed, Rounded},
+KINDS: Sequence[type[Event]] = (
+    Placed,
+    Mailed,
+    Posted,
+    Narrow,
+    Wide,
+    Keyless,
+    Nowhere,
+    Numbered,
+    Priced,
+    Hidden,
+    Defaulted,
+    Renamed,
+    Rounded,
 )
+PUBLISHED = frozenset(KINDS)
 PRICED = Priced(order="k", amount=5)
 
 
