@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from typing import ParamSpec, TypeVar
 
@@ -13,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
-from corelib.errors import Conflict, Forgotten, Malformed, Unavailable
+from corelib.errors import Collision, Conflict, Forgotten, Malformed, Unavailable
 from corelib.handling import Arrival, handle, handle_together
 from corelib.mailbox import Mailboxes, Turn
 from corelib.message import Envelope, Record, parse
@@ -206,9 +207,10 @@ class Consumer:
         job.tries += 1
         try:
             await self._attempt(route, envelope, job.delivery.record, job.attempts + 1)
-        except _NOT_THE_EVENTS_FAULT as error:
-            return self._again(route, envelope, job, error)
         except Exception as error:
+            # What is there whenever the handler runs again is no race.
+            if isinstance(error, _NOT_THE_EVENTS_FAULT) and not isinstance(error, Collision):
+                return self._again(route, envelope, job, error)
             job.attempts += 1
             if job.attempts < route.attempts and not isinstance(error, _HOPELESS):
                 return self._again(route, envelope, job, error)
@@ -243,13 +245,16 @@ class Consumer:
         """Show what waits on the broker, what is in hand, and what is parked."""
         while True:
             MAILBOXES.set(mailboxes.keys)
-            try:
-                for channel, waiting in (await subscription.lag()).items():
-                    CONSUMER_LAG.labels(channel).set(waiting)
-                await self._show_parked()
-            except _NOT_THE_EVENTS_FAULT as error:
-                log.warning("what waits is not known", consumer=self.name, reason=str(error))
+            for show in (partial(self._show_lag, subscription), self._show_parked):
+                try:
+                    await show()
+                except Exception as error:  # noqa: BLE001 -- gauges that stand still would keep an alert asleep
+                    log.warning("what waits is not known", consumer=self.name, reason=repr(error))
             await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _show_lag(self, subscription: Subscription) -> None:
+        for channel, waiting in (await subscription.lag()).items():
+            CONSUMER_LAG.labels(channel).set(waiting)
 
     async def _show_parked(self) -> None:
         sizes = await self._store.parking.sizes()

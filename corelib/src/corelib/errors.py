@@ -13,6 +13,10 @@ class Conflict(CorelibError):
     """Raised when another transaction changed what this one relied on; safe to run again from the start."""
 
 
+class Collision(Conflict):
+    """Raised when what a transaction makes is there already: another's, and a rerun decides by it, or for good."""
+
+
 @dataclass
 class Duplicate(CorelibError):
     """Raised when a transaction's mark is already committed: the work was done before."""

@@ -19,7 +19,7 @@ from corelib.clock import Clock
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute, attribute, value_of
 from corelib.dynamo.layout import Entry, Stream, head_key, mark_key, microseconds, pending_item
-from corelib.errors import Conflict, Duplicate, TooLarge, Unavailable
+from corelib.errors import Collision, Conflict, Duplicate, TooLarge, Unavailable
 from corelib.message import Record
 from corelib.transaction import Mark
 
@@ -131,7 +131,7 @@ class Committer:
             if code_of(error) != "TransactionCanceledException":
                 raise
             reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response["CancellationReasons"]]
-            _raise_for(error, reasons, unit, first_head)
+            _raise_for(error, reasons, unit, operations[:first_head])
             for stream, reason in zip(streams, reasons[first_head:], strict=False):
                 if reason["Code"] == _FAILED:
                     self._sequences.learn(stream, _known(reason.get("Item", {})))
@@ -207,7 +207,7 @@ def _duplicate(mark: Mark, item: Attribute | None) -> Duplicate:
     return Duplicate(mark.scope, mark.id, value_of(remembered) if remembered else None)
 
 
-def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, first_head: int) -> None:
+def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fixed: Sequence[Attribute]) -> None:
     """Raise what a cancellation means, unless it was only about heads and entries."""
     codes = {reason["Code"] for reason in reasons} - {"None"}
     if unit.mark is not None and reasons and reasons[0]["Code"] == _FAILED:
@@ -216,5 +216,13 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
         raise Unavailable("dynamodb", str(error)) from error
     if not codes or codes - _RACED:
         raise error
-    if any(reason["Code"] in _RACED for reason in reasons[:first_head]):
-        raise Conflict(f"another transaction came first: {error}") from error
+    raced = [write for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in _RACED]
+    if raced:
+        kind = Collision if all(map(_makes, raced)) else Conflict
+        raise kind(f"another transaction came first: {error}") from error
+
+
+def _makes(write: Attribute) -> bool:
+    """Tell whether a write demands that there is nothing yet."""
+    ((_, operation),) = write.items()
+    return str(operation.get("ConditionExpression", "")).startswith("attribute_not_exists")

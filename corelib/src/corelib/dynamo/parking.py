@@ -22,10 +22,13 @@ from corelib.dynamo.layout import instant, key_of, microseconds, record_item, re
 from corelib.errors import Conflict
 from corelib.message import Record
 from corelib.store import CLAIM, Failure, Parked, Queued
+from corelib.transaction import size_of
 
 _RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
 _LONGEST_SORT = 1_000
 _ATTEMPTS = 20
+_MOST_BYTES = 360_000  # of an item's 400 KB, so that reason and traceback have room
+_MOST_HEADERS = 50
 _WAITS = Failure("waits behind a parked event of its key")
 _Outcome = Literal["done", "known", "raced"]
 
@@ -118,10 +121,10 @@ class Parking:
             counted = await self._counted(queue or _new_queue(handler, record.key, now), 1)
             item: Attribute = {
                 **_record_key(handler, record),
-                **record_item(record),
+                **record_item(_fitting(record)),
                 "number": counted["version"],
                 "handler": {"S": handler},
-                "reason": {"S": failure.reason},
+                "reason": {"S": _reason(record, failure)},
                 "traceback": {"S": failure.traceback},
                 "attempts": attribute(attempts),
                 "parked": attribute(now),
@@ -230,6 +233,21 @@ class Parking:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
         items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
         return [_parked(item) for item in sorted(items, key=lambda item: int(item["number"]["N"]))]
+
+
+def _fitting(record: Record) -> Record:
+    """Return a record as an item has room for it: of one that corelib did not publish, perhaps the beginning only."""
+    if size_of(record) <= _MOST_BYTES:
+        return record
+    headers = tuple((name[:_LONGEST_SORT], value[:_LONGEST_SORT]) for name, value in record.headers[:_MOST_HEADERS])
+    return Record(record.channel, record.key, headers, record.payload[: _MOST_BYTES // 2])
+
+
+def _reason(record: Record, failure: Failure) -> str:
+    size = size_of(record)
+    if size <= _MOST_BYTES:
+        return failure.reason
+    return f"{failure.reason} [kept is the beginning: it has {size} bytes, DynamoDB keeps {_MOST_BYTES}]"
 
 
 def _record_key(handler: str, record: Record) -> Attribute:

@@ -60,6 +60,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._closing = asyncio.Event()
         self._assigned = asyncio.Event()
         self._on_assigned: Assigned | None = None
+        self._failure: Exception | None = None
         self._committing: asyncio.Task[None] | None = None
 
     async def open(self, on_assigned: Assigned | None = None) -> None:
@@ -145,14 +146,19 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def on_partitions_assigned(self, _: set[TopicPartition]) -> None:
         """Let the owner prepare; until then nothing is delivered."""
-        if self._on_assigned is not None:
-            await self._on_assigned()
+        try:
+            if self._on_assigned is not None:
+                await self._on_assigned()
+        except Exception as error:  # noqa: BLE001 -- raised in `_poll`: aiokafka would log it and go on
+            self._failure = error
         self._assigned.set()
 
     async def _poll(self) -> list[tuple[Offsets, list[ConsumerRecord]]]:
         fetched = await self._fetch()
         # aiokafka hands records out while it still tells us of their assignment: not before we know what is parked.
         await self._assigned.wait()
+        if self._failure is not None:
+            raise self._failure
         return fetched
 
     async def _fetch(self) -> list[tuple[Offsets, list[ConsumerRecord]]]:
@@ -222,6 +228,9 @@ def most_in_hand(mean_bytes: float) -> int:
 
 def record_of(message: ConsumerRecord, channel: str) -> Record:
     """Return a message as our record; what is no text in it is replaced, as a parked record has to be shown."""
-    headers = tuple([(name, value.decode("utf-8", "replace")) for name, value in message.headers])
-    key = (message.key or b"").decode("utf-8", "replace")
-    return Record(channel, key, headers, message.value or b"")
+    headers = tuple([(name, _text(value)) for name, value in message.headers])
+    return Record(channel, _text(message.key or b""), headers, message.value or b"")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").replace("\0", "\ufffd")  # PostgreSQL's text has no NUL

@@ -15,7 +15,7 @@ from aiokafka.partitioner import murmur2
 
 from corelib.clock import Clock, SystemClock
 from corelib.dynamo.items import Item, pack, unpack
-from corelib.errors import Conflict, Duplicate
+from corelib.errors import Collision, Conflict, Duplicate
 from corelib.headers import pack as pack_headers
 from corelib.message import Record
 from corelib.operation import Operation
@@ -37,11 +37,13 @@ class Condition:
     new: bool = False
     version: int | None = None
 
-    def holds(self, item: Item | None) -> bool:
-        """Tell whether an item meets it."""
+    def require(self, place: "Place", item: Item | None) -> None:
+        """Raise `Collision` or `Conflict` unless the item at a place meets it."""
         if self.new:
-            return item is None
-        return self.version is None or (item is not None and item.get("version") == self.version)
+            if item is not None:
+                raise Collision(f"memory: {place} is there already")
+        elif self.version is not None and (item is None or item.get("version") != self.version):
+            raise Conflict(f"memory: {place} is not as it was")
 
 
 @dataclass(eq=False)
@@ -231,8 +233,7 @@ class Database:
             if self.find(place)[0] != edition:
                 raise Conflict(f"memory: another transaction changed {place}")
         for place, condition in unit.conditions.items():
-            if not condition.holds(self.find(place)[1]):
-                raise Conflict(f"memory: {place} is not as it was")
+            condition.require(place, self.find(place)[1])
         if any(timer.id in self._claimed for timer in unit.cancelled):
             raise Conflict("memory: the timer is firing")
 

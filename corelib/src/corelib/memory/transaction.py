@@ -6,7 +6,6 @@ from typing import Any
 from corelib.documents import DocumentTransaction
 from corelib.dynamo.items import Item
 from corelib.dynamo.tables import Catalog, Table
-from corelib.errors import Conflict
 from corelib.memory.database import Condition, Database, Place, Unit, copied
 from corelib.memory.link import Link
 from corelib.transaction import Mark, Origin
@@ -84,8 +83,7 @@ class MemoryTransaction(DocumentTransaction):
     def _demand(self, place: Place, condition: Condition) -> None:
         """A condition is about the item as it was before the transaction, or the event: the first one holds."""
         if place in self._earlier:
-            if not condition.holds(self._earlier[place]):
-                raise Conflict(f"memory: {place} is not as it was")
+            condition.require(place, self._earlier[place])
         elif condition != Condition():
             self._conditions.setdefault(place, condition)
 

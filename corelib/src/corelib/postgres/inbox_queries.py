@@ -52,8 +52,8 @@ SELECT pg_try_advisory_xact_lock(
 # -- parked_keys --
 PARKED_KEYS = "SELECT DISTINCT handler, key FROM parked"
 
-# -- is_parked --
-IS_PARKED = "SELECT EXISTS (SELECT FROM parked WHERE handler = $1 AND key = $2)"
+# -- is_parked -- looked for by its hash: what a producer takes for a key may be too long for an index.
+IS_PARKED = "SELECT EXISTS (SELECT FROM parked WHERE handler = $1 AND md5(key) = md5($2) AND key = $2)"
 
 # -- park --
 PARK = """

@@ -105,6 +105,11 @@ ALTER TABLE parked ADD COLUMN traceback text NOT NULL DEFAULT '';
 CREATE INDEX parked_key ON parked (handler, key, id);
 """
 
+PARKED_KEYS_OF_ANY_LENGTH = """
+CREATE INDEX parked_key_hash ON parked (handler, md5(key), id);
+DROP INDEX parked_key;
+"""
+
 # -- lock_schema -- one migration at a time, in all schemas of the database.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
 

@@ -31,6 +31,7 @@ STEPS: tuple[Step, ...] = (
     Step(2, "the audit of what operators did", queries.OPERATIONS, 1),
     Step(3, "eras of a restored outbox", queries.ERA, 1),
     Step(4, "an inbox of one table a day, tracebacks of parked records", queries.INBOX_SCHEMA, 4),
+    Step(5, "parked records with keys of any length", queries.PARKED_KEYS_OF_ANY_LENGTH, 4),
 )
 VERSION = STEPS[-1].version
 """The version that this release is written for."""

@@ -11,7 +11,7 @@ import orjson
 
 from corelib import stages
 from corelib.clock import SystemClock
-from corelib.errors import Conflict, Duplicate, Unavailable
+from corelib.errors import Collision, Conflict, Duplicate, Unavailable
 from corelib.history import History
 from corelib.message import Record
 from corelib.operation import Operations
@@ -28,7 +28,7 @@ from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool
 from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
-from corelib.postgres.trouble import translated
+from corelib.postgres.trouble import NotOurs, told_apart, translated
 from corelib.store import Change, OutboxReader, ParkingLot, RelayState
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
@@ -168,15 +168,17 @@ class Postgres:
                 async with connection.transaction():
                     ring = None if self.tableless else self._ring
                     tx = PostgresTransaction(connection, origin, mark, traceparent, ring=ring)
-                    yield tx
+                    with told_apart(connection):
+                        yield tx
                     await tx.commit()
                 connection.require_sent()
+        except NotOurs as handlers:
+            raise handlers.error from handlers.error.__cause__
         except asyncpg.UniqueViolationError as error:
             if mark is not None and is_mark(error):
                 _, remembered = await self.recall(mark)
                 raise Duplicate(mark.scope, mark.id, remembered) from error
-            # Two transactions made the same thing: the rerun sees the other's and decides.
-            raise Conflict(f"postgres: {error}") from error
+            raise Collision(f"postgres: {error}") from error
         except asyncpg.CheckViolationError as error:
             if not lacks_day(error):
                 raise

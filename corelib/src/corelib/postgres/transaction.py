@@ -14,6 +14,7 @@ from corelib.postgres.connection import Connection
 from corelib.postgres.inbox import marks_statement, write_key
 from corelib.postgres.literals import binary, text
 from corelib.postgres.ring import Ring
+from corelib.postgres.trouble import Asked
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
 
 _ROWS = 500
@@ -38,27 +39,33 @@ class PostgresTransaction(Transaction):
     ) -> None:
         super().__init__(origin, mark, traceparent)
         self.connection = connection
+        self._asked = Asked(connection)
         self._ring = ring
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Return all rows."""
-        return await self.connection.fetch(query, *args)
+        with self._asked:
+            return await self.connection.fetch(query, *args)
 
     async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
         """Return the first row."""
-        return await self.connection.fetchrow(query, *args)
+        with self._asked:
+            return await self.connection.fetchrow(query, *args)
 
     async def fetchval(self, query: str, *args: Any) -> Any:
         """Return the first column of the first row."""
-        return await self.connection.fetchval(query, *args)
+        with self._asked:
+            return await self.connection.fetchval(query, *args)
 
     async def execute(self, query: str, *args: Any) -> str:
         """Run a statement; return its command tag."""
-        return await self.connection.execute(query, *args)
+        with self._asked:
+            return await self.connection.execute(query, *args)
 
     async def executemany(self, query: str, args: Any) -> None:
         """Run a statement once for each set of arguments."""
-        await self.connection.executemany(query, args)
+        with self._asked:
+            await self.connection.executemany(query, args)
 
     async def commit(self) -> None:
         """Write mark, timers and events; the store commits right after. Raises `Duplicate`."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from types import TracebackType
 
 import asyncpg
 
@@ -57,6 +58,43 @@ def translated() -> Iterator[None]:
         if meaning is None:
             raise
         raise Unavailable("postgres", f"{meaning} ({error})") from error
+
+
+class Asked:
+    """Around a statement: raises `Unavailable` for what the connection fails with, not for what is asked wrongly."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        """Translate."""
+        asked_wrongly = isinstance(error, asyncpg.InterfaceError) and not self._connection.is_closed()
+        if isinstance(error, DOWN) and not asked_wrongly:
+            raise Unavailable("postgres", repr(error)) from error
+
+
+class NotOurs(Exception):
+    """Raised to carry what a handler failed with past `translated`; `error` is that."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextlib.contextmanager
+def told_apart(connection: asyncpg.Connection) -> Iterator[None]:
+    """Raise `NotOurs` for what a handler fails with by itself, a file's or another server's error."""
+    try:
+        yield
+    except DOWN as error:
+        if connection.is_closed():
+            raise
+        raise NotOurs(error) from error
 
 
 def meaning_of(error: asyncpg.PostgresError) -> str | None:
