@@ -14,6 +14,7 @@ from corelib.errors import Unavailable
 from corelib.history import REPLAY_HEADER
 from corelib.message import Channel, Record, Transport
 from corelib.sqs.broker import Sqs
+from corelib.sqs.queues import MAX_RECEIVES
 
 MAILS = Channel("mails", Transport.SQS)
 LEDGER = Channel("ledger.fifo", Transport.SQS)
@@ -112,11 +113,11 @@ async def test_nothing_is_acknowledged_behind_a_refused_record(sqs: Sqs, aws: Aw
     assert len(await received(aws, "ledger.fifo")) == 1
 
 
-async def test_poison_moves_to_the_dead_letter_queue_after_five_receives(sqs: Sqs, aws: Aws) -> None:
+async def test_what_is_received_as_often_as_it_may_be_moves_to_the_dead_letter_queue(sqs: Sqs, aws: Aws) -> None:
     client = await aws.client("sqs")
     await sqs.send([record(1)])
     url = (await client.get_queue_url(QueueName=f"{aws.prefix}mails"))["QueueUrl"]
-    for _ in range(6):
+    for _ in range(MAX_RECEIVES + 1):
         await client.receive_message(QueueUrl=url, VisibilityTimeout=0)
     (dead,) = await received(aws, "mails-dlq")
     assert dead["Body"] == record(1).payload.decode()

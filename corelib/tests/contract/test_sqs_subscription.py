@@ -26,7 +26,7 @@ from corelib.metrics import AWS_CALLS
 from corelib.parking import MALFORMED
 from corelib.service import Service
 from corelib.sqs.broker import Sqs
-from corelib.sqs.queues import Queues
+from corelib.sqs.queues import BATCH, Queues
 from corelib.sqs.subscription import SqsSubscription
 from corelib.testing.running import free_port, running, until
 from corelib.transaction import Origin
@@ -130,6 +130,35 @@ async def test_what_is_not_done_is_given_back_at_the_end(sqs: Sqs, aws: Aws) -> 
         first, *_ = await take(subscription, 3)
         await subscription.done(first)
     assert await waiting(aws) == (2, 0)
+
+
+async def test_what_is_given_back_at_stop_after_stop_is_no_dead_letter(sqs: Sqs, aws: Aws) -> None:
+    await sqs.send([record(1)])
+    for _ in range(8):
+        async with subscribed(aws) as subscription:
+            await take(subscription, 1)
+    assert await waiting(aws) == (1, 0)
+
+
+async def test_no_more_is_taken_than_can_be_held(sqs: Sqs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 5
+    monkeypatch.setattr("corelib.sqs.subscription._MOST_IN_HAND", most)
+    await sqs.send([record(n, key=f"k-{n}") for n in range(30)])
+    taken, in_hand = 0, [0]
+    async with subscribed(aws) as subscription:
+        held: list[Delivery] = []
+        async with asyncio.timeout(30):
+            async for delivery in subscription.deliveries():
+                held.append(delivery)
+                in_hand.append(len(subscription._in_hand))
+                if len(held) == most or taken + len(held) == 30:
+                    for each in held:
+                        await subscription.done(each)
+                    taken += len(held)
+                    held.clear()
+                if taken == 30:
+                    break
+    assert max(in_hand) < most + BATCH
 
 
 async def test_what_is_in_hand_longer_than_its_time_is_nobody_elses(sqs: Sqs, aws: Aws) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from corelib.clock import ManualClock
 from corelib.dynamo.layout import Entry
 from corelib.dynamo.store import Dynamo
@@ -59,6 +61,34 @@ async def test_an_entry_that_the_index_shows_too_early_waits_for_its_predecessor
     outbox._sweep_at = float("inf")
     outbox.offer(shown[-1:])
     assert numbers(await read(outbox)) == list(range(14))
+
+
+async def test_a_gap_of_any_length_costs_a_read_a_page_and_is_filled_from_its_beginning(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corelib.dynamo.outbox._PAGE", 10)
+    writer, relaying = await open_store(), await open_store()
+    outbox = await reader(relaying)
+    assert await read(outbox) == []
+    for number in range(0, 35, 5):
+        await place(writer, "o-1", *range(number, number + 5))
+    other = await reader(writer, "other")
+    everything = await other.read(100)
+    while len(everything) < 35:
+        everything = await other.read(100)
+    last = everything[-1].position
+    assert isinstance(last, Entry)
+    outbox._sweep_at = float("inf")
+    outbox.offer([last])
+    assert await read(outbox) == []
+    assert len(outbox._waiting) == 0
+    found: list[int] = []
+    async with asyncio.timeout(30):
+        while len(found) < 35:
+            some = [*await outbox.read(100)]
+            found += numbers(some)
+            await outbox.acknowledge(some)
+    assert found == list(range(35))
 
 
 async def test_a_restarted_relay_goes_on_after_what_was_sent(open_store: Open) -> None:

@@ -197,7 +197,10 @@ class Outbox:
         await asyncio.gather(*(self._close_gap(stream, known) for stream, known in gaps))
 
     async def _close_gap(self, stream: Stream, known: int) -> None:
-        """Read back from the first known entry to the last one that was sent, or to the beginning."""
+        """Read back from the first known entry to the last one that was sent, or to the beginning.
+
+        A page of it: what is further away is a backlog, which a sweep takes in from its beginning.
+        """
         first = entry_key(stream, 0)
         query = {
             "TableName": self._table,
@@ -209,18 +212,22 @@ class Outbox:
             },
             "ScanIndexForward": False,
             "ConsistentRead": True,
-            "Limit": 10,
+            "Limit": _PAGE,
         }
-        async for page in self._client.pages("Query", **query):
-            for item in page["Items"]:
-                if not is_pending(item):
-                    self._waiting.sent(stream, int(item["sk"]["S"]))
-                    return
-                entry = entry_of(item)
-                self._waiting.add(entry)
-                known = entry.sequence
-        # A missing entry has expired, and only what was sent expires.
-        self._waiting.sent(stream, known - 1)
+        page = await self._client.call("Query", **query)
+        for item in page["Items"]:
+            if not is_pending(item):
+                self._waiting.sent(stream, int(item["sk"]["S"]))
+                return
+            entry = entry_of(item)
+            self._waiting.add(entry)
+            known = entry.sequence
+        if page.get("LastEvaluatedKey"):
+            self._waiting.leave(stream)
+            self.sweep_soon()
+        else:
+            # A missing entry has expired, and only what was sent expires.
+            self._waiting.sent(stream, known - 1)
 
     async def _mark_sent(self, entries: Sequence[Entry]) -> None:
         expires = self._clock.now() + KEEP

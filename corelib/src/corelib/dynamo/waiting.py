@@ -11,6 +11,7 @@ _MOST_ENTRIES = 10_000
 # A hot key may not fill what is read at once: others wait behind nobody but their own.
 _MOST_OF_A_STREAM = 250
 _MOST_BYTES = 64 * 1024 * 1024
+_MOST_BYTES_AT_ONCE = 16 * 1024 * 1024
 
 
 class Waiting:
@@ -60,19 +61,24 @@ class Waiting:
             self._entries.pop(stream, None)
 
     def ready(self, limit: int) -> list[Entry]:
-        """Return entries that may be sent: per stream without a gap from the last one sent; streams take turns."""
+        """Return entries that may be sent: per stream without a gap from the last one sent; streams take turns.
+
+        `limit` of them at most, and what has room in memory while it is sent.
+        """
+        room = _MOST_BYTES_AT_ONCE
         found: list[Entry] = []
         served: list[Stream] = []
         for stream, entries in self._entries.items():
             following = self._sent.get(stream, -1) + 1
             end = min(following + _MOST_OF_A_STREAM, following + limit - len(found))
             first = following
-            while following < end and following in entries:
+            while following < end and following in entries and room > 0:
                 found.append(entries[following])
+                room -= len(entries[following].record.payload)
                 following += 1
             if following > first:
                 served.append(stream)
-            if len(found) >= limit:
+            if len(found) >= limit or room <= 0:
                 break
         for stream in served:
             self._entries.move_to_end(stream)
@@ -92,12 +98,16 @@ class Waiting:
                     break
         return found
 
+    def leave(self, stream: Stream) -> None:
+        """Know nothing of what waits in a stream: a sweep, which comes from its beginning, finds it again."""
+        for entry in self._entries.pop(stream, {}).values():
+            self._bytes -= len(entry.record.payload)
+            self._count -= 1
+
     def forget(self, shards: AbstractSet[int]) -> None:
         """Know nothing more of some shards: another relay may send, or may have sent, what is theirs."""
         for stream in [stream for stream in self._entries if shard_of(stream) in shards]:
-            for entry in self._entries.pop(stream).values():
-                self._bytes -= len(entry.record.payload)
-                self._count -= 1
+            self.leave(stream)
         for stream in [stream for stream in self._sent if shard_of(stream) in shards]:
             del self._sent[stream]
 

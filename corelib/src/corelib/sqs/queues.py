@@ -10,7 +10,12 @@ from corelib.aws_trouble import Refusals, code_of
 from corelib.errors import Unavailable
 from corelib.wire import SQS, wire
 
-MAX_RECEIVES = 5
+MAX_RECEIVES = 100
+"""How often a message is given out before it is a dead letter.
+
+Consumers park poison themselves, and give back unhandled what they have in hand when they stop: only what ends its
+consumer each time should get there.
+"""
 BATCH = 10
 _FIFO = ".fifo"
 _MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})

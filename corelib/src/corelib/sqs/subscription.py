@@ -25,6 +25,8 @@ _EXTEND_SECONDS = 10.0
 # Short enough to stop in time: a poll that is cut off may take messages along that nobody gets for a while.
 _POLL_SECONDS = 2
 _MOST_BACKOFFS = 8
+# What is in hand is hidden from other replicas, extended every ten seconds, and given back at a stop.
+_MOST_IN_HAND = 500
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class SqsSubscription:
         self._in_hand: set[_Held] = set()
         self._finished: list[_Held] = []
         self._work = asyncio.Event()
+        self._room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._taken: asyncio.Queue[Delivery | BaseException | None] = asyncio.Queue(BATCH)
         self._tasks: list[asyncio.Task[None]] = []
@@ -91,6 +94,7 @@ class SqsSubscription:
     def stop_taking(self) -> None:
         """End `deliveries` once what was received is yielded; what was yielded can still be said `done`."""
         self._stopping.set()
+        self._room.set()
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield records, of a FIFO queue per key in order; stops when closed. Raises `Unavailable`."""
@@ -112,6 +116,7 @@ class SqsSubscription:
         """Say that a delivery is handled or parked: it is deleted soon, together with others."""
         held = cast("_Held", delivery.position)
         self._in_hand.discard(held)
+        self._room.set()
         self._finished.append(held)
         self._work.set()
 
@@ -127,13 +132,20 @@ class SqsSubscription:
 
     async def _take(self, channel: str) -> None:
         try:
-            while not self._stopping.is_set():
+            while await self._has_room():
                 for message in await self._receive(self._urls[channel]):
                     await self._taken.put(self._delivery(channel, message))
         except Exception as error:  # noqa: BLE001 -- raised by `deliveries`, where the consumer hears it
             await self._taken.put(error)
         else:
             await self._taken.put(None)
+
+    async def _has_room(self) -> bool:
+        """Wait until less is in hand than should be; False when there is to be no more."""
+        while len(self._in_hand) >= _MOST_IN_HAND and not self._stopping.is_set():
+            self._room.clear()
+            await self._room.wait()
+        return not self._stopping.is_set()
 
     async def _receive(self, url: str) -> list[dict[str, Any]]:
         try:
@@ -179,6 +191,7 @@ class SqsSubscription:
             for failed in answer.get("Failed") or ():
                 log.warning("a message in hand is no longer ours", queue=url, reason=failed.get("Code"))
                 self._in_hand.discard(held[int(failed["Id"])])
+                self._room.set()
 
     async def _delete(self) -> None:
         """Delete what is done: at once where little is, in tens where much is, as one call follows the other."""
