@@ -1,5 +1,6 @@
 """One contract for every store with every broker: atomic, nothing lost, once, in order, poison contained."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from corelib.actor import Actor, receive
+from corelib.actor import Actor, Effect, effect, receive
 from corelib.aws import Aws
 from corelib.broker import Broker, LogBroker
 from corelib.clock import SystemClock
@@ -24,9 +25,9 @@ from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.queues import MemoryQueues
 from corelib.memory.store import Memory
-from corelib.message import Channel, Event, Transport
+from corelib.message import Channel, Event, Record, Transport
 from corelib.operation import Operation
-from corelib.parking import resume
+from corelib.parking import MALFORMED, resume
 from corelib.part import Part
 from corelib.postgres.store import Postgres
 from corelib.relay import Relay
@@ -47,6 +48,11 @@ class Counted(Event, type="test.counted.v1", channels=(TOPIC, QUEUE), key="name"
     name: str
     number: int
     padding: str = ""
+
+
+class Charged(Event, type="test.charged.v1", channels=(TOPIC, QUEUE), key="name"):
+    name: str
+    receipt: str
 
 
 async def write(tx: Any, name: str, number: int) -> None:
@@ -71,6 +77,37 @@ class Counter(Actor):
             raise ValueError(f"cannot count {event.number}")
 
 
+@dataclass(frozen=True)
+class Till(Actor):
+    calls: list[str] = field(default_factory=list)
+
+    @effect()
+    async def charge(self, event: Counted, call: Effect) -> Charged:
+        self.calls.append(call.idempotency_key)
+        if len(self.calls) == 1:
+            raise ConnectionError("the provider hung up")
+        return Charged(name=event.name, receipt=call.idempotency_key)
+
+    @receive
+    async def charged(self, event: Charged, tx: Transaction) -> None:
+        await write(tx, event.receipt, 1)
+
+
+class Killed:
+    """The outbox of a relay that dies once its broker took something, before that is marked."""
+
+    def __init__(self, outbox: Any) -> None:
+        self._outbox = outbox
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._outbox, name)
+
+    async def acknowledge(self, _: object) -> None:
+        raise asyncio.CancelledError
+
+    commit = passed = acknowledge
+
+
 @dataclass
 class Stand:
     """A store and a broker, and what runs between them."""
@@ -79,13 +116,15 @@ class Stand:
     broker: Any
     channel: Channel
 
-    def relay(self) -> Part:
+    def relay(self, seen_as: Callable[[Any], Any] = lambda outbox: outbox) -> Part:
         channels, wake, parking = frozenset({self.channel.name}), self.store.committed(), self.store.parking
         if isinstance(self.store, LogStore) and isinstance(self.broker, LogBroker):
-            return LogRelay(self.store.log("relay", channels), self.broker.log("outbox"), wake, parking)
-        return Relay("relay", self.store.outbox("relay", channels), self.broker, wake, parking)
+            log = seen_as(self.store.log("relay", channels))
+            return LogRelay(log, self.broker.log("outbox"), wake, parking)
+        outbox = seen_as(self.store.outbox("relay", channels))
+        return Relay("relay", outbox, self.broker, wake, parking)
 
-    def running(self, actor: Counter) -> AbstractAsyncContextManager[None]:
+    def running(self, actor: Actor) -> AbstractAsyncContextManager[None]:
         routes = [replace(route, attempts=2) for route in actor.routes()]
         consumer = Consumer(lambda: self.broker.subscribe("test", [self.channel]), routes, self.store)
         return parts_running(self.relay(), consumer, Timers(self.store))
@@ -121,7 +160,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     else:
         store = Memory(tables=(SEEN,))
     await store.provision()
-    await store.open(Origin("test", SystemClock(), frozenset({Counted})))
+    await store.open(Origin("test", SystemClock(), frozenset({Counted, Charged})))
     yield store
     await store.close()
 
@@ -201,6 +240,9 @@ async def test_poison_parks_its_key_while_others_flow_and_is_taken_up_again(stan
             return len(await stand.store.parking.list("Counter.counted", "bad")) == 2
 
         await until(parked)
+        first, behind = await stand.store.parking.list("Counter.counted", "bad")
+        assert (first.reason, first.attempts) == ("ValueError: cannot count 1", 2)
+        assert behind.attempts == 0
         assert await stand.seen("bad") == [0]
         actor.failing.clear()
         resumed = await resume(stand.store, list(actor.routes()), "Counter.counted", "bad")
@@ -222,10 +264,42 @@ async def test_a_timer_fires_once_and_not_before_its_time(stand: Stand) -> None:
         await until(stand.saw("never", 2))
 
 
-async def test_an_event_too_large_is_refused_when_it_is_published(store: Store) -> None:
-    async def publish() -> None:
-        async with store.transaction() as tx:
-            tx.publish(Counted(name="k", number=1, padding="x" * 300_000))
+async def test_an_event_too_large_is_refused_when_it_is_published_and_one_that_just_fits_arrives(stand: Stand) -> None:
+    with pytest.raises(TooLarge, match="takes 262144"):
+        await stand.publish(Counted(name="k", number=1, padding="x" * 262_144))
+    async with stand.running(Counter()):
+        await stand.publish(Counted(name="k", number=2, padding="x" * 261_000))
+        await until(stand.saw("k", 2))
 
-    with pytest.raises(TooLarge):
-        await publish()
+
+async def test_a_relay_killed_before_it_marks_what_it_sent_loses_and_doubles_nothing(stand: Stand) -> None:
+    await stand.publish(*(Counted(name="k", number=n) for n in range(20)))
+    with pytest.raises(asyncio.CancelledError):
+        await stand.relay(Killed).run(asyncio.Event())
+    async with stand.running(Counter()):
+        await stand.publish(Counted(name="k", number=20))
+        await until(stand.saw("k", *range(21)))
+
+
+async def test_an_effect_is_repeated_with_the_same_key_and_its_outcome_is_handled_once(stand: Stand) -> None:
+    actor = Till()
+
+    async def handled() -> bool:
+        return bool(actor.calls) and await stand.seen(actor.calls[0]) == [1]
+
+    async with stand.running(actor):
+        await stand.publish(Counted(name="k", number=1))
+        await until(handled)
+    assert len(actor.calls) == 2
+    assert len(set(actor.calls)) == 1
+
+
+async def test_what_is_no_event_is_parked_and_the_rest_flow(stand: Stand) -> None:
+    async def parked() -> bool:
+        return [each.record.payload for each in await stand.store.parking.list(MALFORMED)] == [b"nonsense"]
+
+    await stand.broker.send([Record(stand.channel.name, "k", (("ce_id", "none"),), b"nonsense")])
+    async with stand.running(Counter()):
+        await stand.publish(Counted(name="k", number=1))
+        await until(stand.saw("k", 1))
+        await until(parked)
