@@ -52,6 +52,16 @@ class Plan(BaseModel):
     rate: float = Field(default=1_000.0, ge=0)
 
 
+class Reached(BaseModel):
+    """How far a replay has come: behind a page, and of the next one behind the record that was sent last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    place: Place | None = None
+    last: tuple[str, str] | None = None
+    sent: int = 0
+
+
 @dataclass
 class Tally:
     """What a plan would send; `forgotten` is what the inbox may not remember any more."""
@@ -107,20 +117,19 @@ class Replay:
         Raises `Unavailable` when the broker stays away for a minute, and `Forgotten` for what grew too old meanwhile;
         the progress is saved then.
         """
-        count = operation.progress.get("sent", 0)
+        reached = Reached.model_validate(operation.progress)
         await self._require_target()
         pace = _Pace(self.plan.rate)
         await self._operations.save(operation)
-        async for page in self._history.pages(self.plan.selection, operation.progress.get("place")):
-            for batch in _batches(page.records, pace.batch):
+        async for page in self._history.pages(self.plan.selection, reached.place):
+            for batch in _batches(_behind(reached.last, page.records), pace.batch):
                 await pace.wait(len(batch))
                 await self._send([self._again(past, operation) for past in batch])
-                count += len(batch)
                 sent(len(batch))
-            operation = replace(operation, progress={"place": page.place, "sent": count})
-            if page.records:
-                await self._operations.save(operation)
-        operation = replace(operation, progress={**operation.progress, "sent": count}, ended=self._clock.now())
+                reached = Reached(place=reached.place, last=_name(batch[-1]), sent=reached.sent + len(batch))
+                await self._operations.save(replace(operation, progress=reached.model_dump()))
+            reached = Reached(place=page.place, sent=reached.sent)
+        operation = replace(operation, progress=reached.model_dump(), ended=self._clock.now())
         await self._operations.save(operation)
         return operation
 
@@ -240,6 +249,16 @@ class _Pace:
         if self._due > now:
             await asyncio.sleep(self._due - now)
         self._due = max(self._due, now) + count / self._rate
+
+
+def _name(past: Past) -> tuple[str, str]:
+    return past.record.channel, past.record.header("ce_id") or ""
+
+
+def _behind(last: tuple[str, str] | None, pasts: Sequence[Past]) -> Sequence[Past]:
+    """Return what of a page is still to be sent: all of it, unless the record is in it that was sent last."""
+    names = [_name(past) for past in pasts] if last else []
+    return pasts[names.index(last) + 1 :] if last in names else pasts
 
 
 def _batches(pasts: Sequence[Past], size: int) -> Iterator[Sequence[Past]]:

@@ -118,7 +118,9 @@ def audit(context: typer.Context) -> None:
     table = Table("id", "what", "who", "why", "began", "ended", "progress")
     for done in run(listed()):
         ended = done.ended.isoformat(timespec="seconds") if done.ended else "no"
-        progress = ", ".join(f"{name} {value}" for name, value in done.progress.items() if name != "place")
+        # Where a replay is to be gone on with is for machines.
+        told = {name: value for name, value in done.progress.items() if name not in {"place", "last"}}
+        progress = ", ".join(f"{name} {value}" for name, value in told.items())
         began = done.began.isoformat(timespec="seconds")
         table.add_row(str(done.id), done.kind, done.who, done.reason, began, ended, progress)
     console.print(table)

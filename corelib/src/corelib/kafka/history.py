@@ -33,16 +33,20 @@ class KafkaHistory:
         async with self._consumer() as consumer:
             starts = await self._starts(consumer, partitions, selection)
             ends = await consumer.end_offsets(partitions)
+            # Assigned once: aiokafka's fetcher, told to stop while it drops an assignment, does not stop.
+            consumer.assign(partitions)
+            consumer.pause(*partitions)
             for partition in partitions:
                 name = f"{partition.topic}/{partition.partition}"
-                consumer.assign([partition])
                 consumer.seek(partition, max(starts[partition], place.get(name, 0)))
+                consumer.resume(partition)
                 while (at := await consumer.position(partition)) < ends[partition]:
                     fetched = await consumer.getmany(partition, timeout_ms=_POLL_MILLISECONDS, max_records=_PAGE)
                     messages = [message for message in fetched.get(partition, ()) if message.offset < ends[partition]]
                     place[name] = messages[-1].offset + 1 if messages else at
                     pasts = map(self._past, messages)
                     yield Page([past for past in pasts if selection.wants(past)], dict(place))
+                consumer.pause(partition)
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -16,6 +16,7 @@ from corelib.kafka.cluster import Cluster, reason_of
 from corelib.message import Record
 from corelib.offsets import Offsets
 
+_STOP_SECONDS = 10.0
 _DEADLINE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
 _REVOKE_SECONDS = 10.0
@@ -81,7 +82,11 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             self._committing.cancel()
             await asyncio.wait([self._committing])
         await self._commit()
-        await self._consumer.stop()
+        try:
+            # Twice, if need be: aiokafka's fetcher loses the word to stop while it drops an assignment.
+            await asyncio.wait_for(self._consumer.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            log.warning("a Kafka consumer did not stop by itself")
 
     def stop_taking(self) -> None:
         """End `deliveries`; what was yielded can still be finished."""

@@ -1,0 +1,44 @@
+"""Stores and services of their own."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from corelib.aws import Aws
+from corelib.config import ServiceSettings
+from corelib.dynamo.store import Dynamo
+from corelib.kafka.broker import Kafka
+from corelib.postgres.store import Postgres
+from corelib.service import Service
+from corelib.store import Store
+from replay.steps import LAB, LEFT, ORIGIN, RIGHT, Came, Went
+
+
+@pytest_asyncio.fixture(params=["postgres", "dynamodb"])
+async def store(request: pytest.FixtureRequest, database: str, aws_endpoint: str) -> AsyncIterator[Store]:
+    name = f"t{uuid4().hex[:12]}"
+    store: Store = (
+        Postgres(database, schema=name)
+        if request.param == "postgres"
+        else Dynamo("replay", Aws(endpoint_url=aws_endpoint, prefix=name))
+    )
+    await store.provision()
+    await store.open(ORIGIN)
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture
+async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
+    kafka = Kafka(kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}-")
+    await kafka.open()
+    await kafka.provision([LEFT, RIGHT, LAB])
+    yield kafka
+    await kafka.close()
+
+
+@pytest.fixture
+def service(store: Store, kafka: Kafka) -> Service:
+    return Service("replay", ServiceSettings(), store=store, publishes=[Went, Came], brokers=[kafka])
