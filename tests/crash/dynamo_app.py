@@ -6,7 +6,7 @@ from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.main import main
 from corelib.service import Service
-from crash.app import Book, EntryAdded, EntryBooked, EntryChimed, ledger
+from crash.app import Book, Entered, ledger
 
 ACCOUNTS = Table("accounts", "name")
 ENTRIES = Table("entries", "id")
@@ -16,7 +16,7 @@ EFFECTS = Table("effects", "kind", "account")
 LEASE_SECONDS = 3.0
 
 
-async def leave(tx: DynamoTransaction, event: EntryAdded | EntryBooked | EntryChimed) -> None:
+async def leave(tx: DynamoTransaction, event: Entered) -> None:
     """Write the effect of an event."""
     key = {"kind": event.type, "account": event.account}
     before = await tx.get(EFFECTS, key)

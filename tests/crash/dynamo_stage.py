@@ -11,6 +11,7 @@ from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.transaction import Origin
+from crash.app import OF_EACH
 from crash.dynamo_app import EFFECTS, ENTRIES, build, store_of
 from crash.ledger import Entry, Facts, Told, read_journal
 from crash.stage import Servers, Stage, records
@@ -34,7 +35,7 @@ class DynamoStage(Stage):
 
     async def expected(self) -> int:
         """Return how many there shall be: one of each chain per entry, and one per timer."""
-        return sum(2 + entry.chimes for entry in await self._entries())
+        return sum(len(OF_EACH) + entry.chimes for entry in await self._entries())
 
     async def facts(self) -> Facts:
         """Return what happened."""

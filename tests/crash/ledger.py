@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from crash.app import EntryAdded, EntryBooked, EntryChimed
+from crash.app import OF_EACH, EntryChimed
 
 
 class Entry(NamedTuple):
@@ -74,7 +74,7 @@ def _of_state(facts: Facts) -> Iterable[str]:
 
 def _of_events(entries: Sequence[Entry], told: Sequence[Told]) -> Iterable[str]:
     """Each event once, and those of an account in the order of its commits; timers have an order of their own."""
-    expected = {Told(kind.type, e.account, e.number) for e in entries for kind in (EntryAdded, EntryBooked)}
+    expected = {Told(kind.type, e.account, e.number) for e in entries for kind in OF_EACH}
     expected |= {Told(EntryChimed.type, e.account, e.number) for e in entries if e.chimes}
     counted = Counter(told)
     for event in sorted(expected | counted.keys()):

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer
 from corelib.config import ServiceSettings
 from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Record, parse
-from crash.app import BOOKINGS, CHIMES, ENTRIES, SCHEMA, EntryAdded, EntryBooked, EntryChimed, build
+from crash.app import CHANNELS, OF_EACH, SCHEMA, Entered, EntryChimed, build
 from crash.ledger import Entry, Facts, Told, read_journal
 from devstack.cable import Cable
 from devstack.part import Part
@@ -27,14 +27,12 @@ from devstack.process import Process, start
 from devstack.settings import free_ports
 
 ROLES = ("writer-1", "writer-2", "relay-1", "relay-2", "consumer-1", "consumer-2")
-EVENTS: dict[str, type[EntryAdded | EntryBooked | EntryChimed]] = {
-    kind.type: kind for kind in (EntryAdded, EntryBooked, EntryChimed)
-}
+EVENTS: dict[str, type[Entered]] = {kind.type: kind for kind in (*OF_EACH, EntryChimed)}
 _POLL_SECONDS = 0.2
 _STALLED_SECONDS = 60.0
 _AT_WORK = 100
 # One of each chain per entry, and one per timer.
-_EXPECTED = "SELECT 2 * count(*) + count(*) FILTER (WHERE chimes) FROM entry"
+_EXPECTED = f"SELECT {len(OF_EACH)} * count(*) + count(*) FILTER (WHERE chimes) FROM entry"
 _TESTS = Path(__file__).parents[1]
 
 
@@ -260,7 +258,7 @@ async def stage(given: Servers, folder: Path, seed: str) -> AsyncIterator[Postgr
 async def records(bootstrap: str, prefix: str) -> list[Told]:
     """Return what a `read_committed` consumer of its own sees on all topics, per partition in order."""
     kafka = Kafka(bootstrap, prefix=prefix)
-    topics = {kafka.topic(channel.name): channel.name for channel in (ENTRIES, BOOKINGS, CHIMES)}
+    topics = {kafka.topic(channel.name): channel.name for channel in CHANNELS}
     consumer = AIOKafkaConsumer(
         *topics, bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
     )

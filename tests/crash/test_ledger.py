@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crash.app import EntryAdded, EntryBooked, EntryChimed
+from crash.app import EntryAdded, EntryBooked, EntryChimed, EntryStamped
 from crash.ledger import Entry, Facts, Told, findings
 
 ENTRIES = [Entry("e1", "a", 1, chimes=True), Entry("e2", "a", 2, chimes=False), Entry("e3", "b", 1, chimes=False)]
@@ -15,6 +15,9 @@ TOLD = [
     Told(EntryBooked.type, "a", 1),
     Told(EntryBooked.type, "a", 2),
     Told(EntryBooked.type, "b", 1),
+    Told(EntryStamped.type, "a", 1),
+    Told(EntryStamped.type, "b", 1),
+    Told(EntryStamped.type, "a", 2),
     Told(EntryChimed.type, "a", 1),
 ]
 GOOD = Facts(
