@@ -19,9 +19,11 @@ from corelib.headers import unpack
 from corelib.message import Record
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.relay_parking import RelayParking
+from corelib.retry import pause_of
 from corelib.stages import Progress
 from corelib.store import Chunk, LogSource, ParkingLot, Wake
 
+_WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
@@ -54,7 +56,7 @@ class LogRelay:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((Unavailable, LeaseLost, EraChanged)),
-            wait=wait_random_exponential(multiplier=0.05, max=5.0),
+            wait=lambda _: pause_of(_WAITS, self._progress.failures + 1),
             before_sleep=self._failed,
             stop=lambda _: stop.is_set(),
             reraise=True,
@@ -178,6 +180,7 @@ class LogRelay:
             self._progress.lags(await self._source.lag_seconds() if chunk else 0.0)
 
     async def _failed(self, state: RetryCallState) -> None:
+        self._progress.failures += 1
         RELAY_FAILURES.labels("kafka").inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))

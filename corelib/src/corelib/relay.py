@@ -19,9 +19,11 @@ from corelib.errors import LeaseLost, Unavailable
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
 from corelib.relay_parking import RelayParking
+from corelib.retry import pause_of
 from corelib.stages import Progress
 from corelib.store import OutboxReader, ParkingLot, Pending, Wake
 
+_WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
 _STANDBY_SECONDS = 1.0
 _RENEW_SECONDS = 2.0
 _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
@@ -59,7 +61,7 @@ class Relay:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((Unavailable, LeaseLost)),
-            wait=wait_random_exponential(multiplier=0.05, max=5.0),
+            wait=lambda _: pause_of(_WAITS, self._progress.failures + 1),
             before_sleep=self._failed,
             stop=lambda _: stop.is_set(),
             reraise=True,
@@ -161,6 +163,7 @@ class Relay:
             return
 
     async def _failed(self, state: RetryCallState) -> None:
+        self._progress.failures += 1
         RELAY_FAILURES.labels(self._relay).inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("relay waits for its store or broker", relay=self._relay, reason=str(error))

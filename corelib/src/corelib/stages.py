@@ -24,6 +24,8 @@ class Progress:
         self._lag = OUTBOX_LAG.labels(relay)
         self._stalled = RELAY_STALLED.labels(relay)
         self._stuck_since: float | None = None
+        self.failures = 0
+        """How many rounds have failed since one delivered something."""
 
     def begins(self) -> None:
         """Note that this relay holds the lease."""
@@ -44,6 +46,7 @@ class Progress:
     def delivered(self, headers: Iterable[tuple[str, str]]) -> None:
         """Note that events were acknowledged, by the headers of the first."""
         _ACKNOWLEDGED.observe(_age(headers))
+        self.failures = 0
         self._moves()
 
     def lags(self, seconds: float) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from corelib.broker import Outgoing
 from corelib.errors import Unavailable
 from corelib.headers import SMALL
@@ -68,3 +70,31 @@ async def test_chunks_grow_with_the_backlog_and_begin_small_after_a_failure() ->
     *growing, after = sink.sent
     assert growing == sorted(set(growing))
     assert after == growing[0]
+
+
+class FlakySink(SlowSink):
+    """Fails each second time."""
+
+    async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:  # noqa: ARG002 -- the protocol's
+        self.sent.append(len(rows))
+        if len(self.sent) % 2:
+            raise Unavailable("kafka", "flaky")
+
+    async def commit(self) -> None:
+        if len(self.sent) >= 20:
+            self._stop.set()
+
+
+async def test_a_failure_after_a_success_is_waited_for_as_the_first_one_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[int] = []
+
+    def pause(_: object, attempt: int) -> float:
+        waited.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr("corelib.log_relay.pause_of", pause)
+    stop = asyncio.Event()
+    source: Any = Backlog()
+    store = Memory()
+    await LogRelay(source, FlakySink(stop), store.committed(), store.parking).run(stop)
+    assert waited == [1] * 10
