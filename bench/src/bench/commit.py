@@ -16,6 +16,7 @@ from corelib.clock import SystemClock
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.transaction import Origin
+from corelib.tuning import tune
 
 _CONNECTIONS = 32
 _TABLES = """
@@ -55,7 +56,7 @@ async def run(bench: Bench) -> Figure:
     """Commit for a while each way, in turn; short turns, since a disk changes its mood within seconds."""
     async with postgres(bench) as dsn:
         probe = fdatasync_rate(bench.work)
-        # On uvloop, as services are; it could not have started the server, under a user of its own.
+        # On uvloop and tuned, as services are; it could not have started the server, under a user of its own.
         samples = await asyncio.to_thread(uvloop.run, _measured(bench, dsn))
     return Figure(
         title="An order, three lines and one event in a transaction, 32 connections",
@@ -87,6 +88,7 @@ async def _measured(bench: Bench, dsn: str) -> Mapping[str, Sequence[float]]:
         contenders: dict[str, Contender] = {
             name: _contender(store, publish, numbers, seconds) for name, publish in measure.items()
         }
+        tune()
         await contenders[OURS]()  # connections and caches
         return await bench.interleaved(contenders, rounds=rounds, unit="commits/s")
     finally:

@@ -18,6 +18,7 @@ from bench.plot import quantile
 from bench.program import Program, program
 from bench.shop import BenchSettings, build, sold
 from corelib.service import Service
+from corelib.tuning import tune
 from devstack.settings import HOST, free_ports
 
 _PER_SECOND = 500
@@ -74,7 +75,7 @@ async def _round(bench: Bench, settings: BenchSettings, seconds: int) -> tuple[l
         "BENCH_DONE": str(done),
     }
     async with program((sys.executable, "-m", "bench.handling"), env, bench.work / "handling.log") as handling:
-        # On uvloop, as services are; it could not have started the servers, under a user of their own.
+        # On uvloop and tuned, as services are; it could not have started the servers, under a user of their own.
         committed = await asyncio.to_thread(uvloop.run, _published(settings, seconds, port, handling))
     spent = (max(committed.values()) - min(committed.values())) / 1e9
     return _waits(committed, done), len(committed) / spent
@@ -83,6 +84,7 @@ async def _round(bench: Bench, settings: BenchSettings, seconds: int) -> tuple[l
 async def _published(settings: BenchSettings, seconds: int, port: int, handling: Program) -> dict[int, int]:
     """Run the publishing service until all that it publishes is handled; return when each event was committed."""
     service, stop = build(settings), asyncio.Event()
+    tune()
     serving = asyncio.create_task(service.serve(stop))
     try:
         await _until_ready(service, port, handling)
