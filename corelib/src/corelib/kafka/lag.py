@@ -47,6 +47,9 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
         await consumer.start()
         ends = await consumer.end_offsets(partitions)
         first = await consumer.beginning_offsets(partitions)
+        # Assigned once: see `KafkaHistory.pages`.
+        consumer.assign(partitions)
+        consumer.pause(*partitions)
         lags: dict[str, Lag] = dict.fromkeys(known, Lag(0, 0.0))
         for partition in partitions:
             offset = committed[partition].offset if partition in committed else -1
@@ -70,8 +73,12 @@ async def members_of(cluster: Cluster, group: str) -> int:
 
 
 async def _age(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> float | None:
-    """Return the age of the first record at or behind an offset; None where only marks of transactions are left."""
-    consumer.assign([partition])
+    """Return the age of the first record at or behind an offset; None where only marks of transactions are left.
+
+    The partition is paused before and after.
+    """
     consumer.seek(partition, offset)
+    consumer.resume(partition)
     fetched = await consumer.getmany(partition, timeout_ms=_POLL_MILLISECONDS, max_records=1)
+    consumer.pause(partition)
     return next((max(0.0, time.time() - m.timestamp / 1_000) for m in fetched.get(partition, ())), None)
