@@ -8,6 +8,9 @@ consumer has let another one wait behind it (see `ParkingLot`).
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+
+import orjson
 
 from corelib.actor import Route
 from corelib.errors import UsageError
@@ -19,6 +22,7 @@ MALFORMED = "(malformed)"
 """The handler that records are parked for which are no event, so that nobody can tell whose they are."""
 RELAY = "relay-"
 """How the names begin that a relay parks under what its broker will never take."""
+_LONGEST_ID = 200
 _LONGEST_REASON = 500
 _LONGEST_TRACEBACK = 8_000
 _FRAMES = 8
@@ -30,6 +34,19 @@ class Resumed:
 
     handled: int
     failure: Failure | None = None
+
+
+def parked_as(handler: str, record: Record) -> str:
+    """Return by what a record is known among those that are parked for a handler, so that it is parked once.
+
+    That is its event's id; what is no event is known by all that it is.
+    """
+    event_id = record.header("ce_id")
+    if event_id and len(event_id) <= _LONGEST_ID and handler != MALFORMED:
+        return event_id
+    digest = sha256(orjson.dumps((record.channel, record.key, record.headers)))
+    digest.update(record.payload)
+    return f"sha256/{digest.hexdigest()}"
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -14,6 +14,35 @@ from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
 from corelib.store import Failure, Parked, Store
 from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
+FAILURE = Failure("it is bad")
+
+
+@pytest.mark.parametrize("event_id", ["", "the same"])
+async def test_records_that_are_no_events_are_each_parked_and_none_twice(store: Store, event_id: str) -> None:
+    headers = (("ce_id", event_id),)
+    bodies = [Record(CHANNEL.name, "k", headers, body) for body in (b"one", b"two")]
+    records = [*bodies, Record(CHANNEL.name, "k", (), b"one")]
+    for each in [*records, *records]:
+        await store.parking.park(MALFORMED, each, FAILURE, attempts=1)
+    found = await store.parking.list(MALFORMED)
+    assert [each.record for each in found] == records
+    for one in found:
+        await store.parking.remove(one)
+    assert await store.parking.keys() == frozenset()
+
+
+async def test_a_record_larger_than_its_store_can_keep_is_parked_with_its_beginning(store: Store) -> None:
+    """Such as no service on corelib sends: what it was is in its topic, and who looks is told."""
+    headers = tuple((f"h-{number}", "\x01" * 900) for number in range(60))
+    large = Record(CHANNEL.name, "k", headers, b"x" * 700_000)
+    await store.parking.park(MALFORMED, large, FAILURE, attempts=1)
+    (found,) = await store.parking.list(MALFORMED)
+    assert found.record.payload == large.payload or "kept is the beginning" in found.reason
+    assert large.payload.startswith(found.record.payload)
+    await store.parking.failed(found, FAILURE)
+    await store.parking.remove(found)
+    assert await store.parking.list() == []
+
 
 async def test_a_parked_record_keeps_all_there_is_to_know(store: Store) -> None:
     odd = Record(CHANNEL.name, "k", (("ce_id", "1"), ("x", "y"), ("x", "z")), b"\xff\x00")

@@ -216,9 +216,10 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
         raise Unavailable("dynamodb", str(error)) from error
     if not codes or codes - _RACED:
         raise error
-    raced = [write for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in _RACED]
+    raced = [(write, reason) for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in _RACED]
     if raced:
-        kind = Collision if all(map(_makes, raced)) else Conflict
+        there = all(reason["Code"] == _FAILED and _makes(write) for write, reason in raced)
+        kind = Collision if there else Conflict
         raise kind(f"another transaction came first: {error}") from error
 
 

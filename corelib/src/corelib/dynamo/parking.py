@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, Literal
 from uuid import uuid4
 
+import orjson
 from botocore.exceptions import ClientError
 
 from corelib.aws import backoff
@@ -21,14 +22,14 @@ from corelib.dynamo.items import Attribute, attribute
 from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of
 from corelib.errors import Conflict
 from corelib.message import Record
+from corelib.parking import parked_as
 from corelib.store import CLAIM, Failure, Parked, Queued
-from corelib.transaction import size_of
 
 _RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
 _LONGEST_SORT = 1_000
 _ATTEMPTS = 20
 _MOST_BYTES = 360_000  # of an item's 400 KB, so that reason and traceback have room
-_MOST_HEADERS = 50
+_MOST_BYTES_OF_HEADERS = 50_000
 _WAITS = Failure("waits behind a parked event of its key")
 _Outcome = Literal["done", "known", "raced"]
 
@@ -72,7 +73,7 @@ class Parking:
             await self._client.call(
                 "UpdateItem",
                 TableName=self._table,
-                Key=_record_key(parked.handler, parked.record),
+                Key=key_of(_RECORDS, sort=parked.id),
                 UpdateExpression="SET #r = :r, #t = :t ADD #a :one",
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeNames={"#r": "reason", "#t": "traceback", "#a": "attempts"},
@@ -88,7 +89,7 @@ class Parking:
 
     async def remove(self, parked: Parked) -> None:
         """Take one record out; with the last one goes the queue."""
-        record = _record_key(parked.handler, parked.record)
+        record = key_of(_RECORDS, sort=parked.id)
         for attempt in range(_ATTEMPTS):
             queue = await self._queue(parked.handler, parked.record.key)
             if queue is None:
@@ -237,22 +238,29 @@ class Parking:
 
 def _fitting(record: Record) -> Record:
     """Return a record as an item has room for it: of one that corelib did not publish, perhaps the beginning only."""
-    if size_of(record) <= _MOST_BYTES:
+    if _size_of(record) <= _MOST_BYTES:
         return record
-    headers = tuple((name[:_LONGEST_SORT], value[:_LONGEST_SORT]) for name, value in record.headers[:_MOST_HEADERS])
-    return Record(record.channel, record.key, headers, record.payload[: _MOST_BYTES // 2])
+    headers: tuple[tuple[str, str], ...] = ()
+    for header in record.headers:
+        if len(orjson.dumps((*headers, header))) <= _MOST_BYTES_OF_HEADERS:
+            headers += (header,)
+    return Record(record.channel, record.key, headers, record.payload[: _MOST_BYTES - _MOST_BYTES_OF_HEADERS])
+
+
+def _size_of(record: Record) -> int:
+    """Return what a record takes as it is stored; its key is bounded by whoever sends it."""
+    return len(orjson.dumps(record.headers)) + len(record.payload)
 
 
 def _reason(record: Record, failure: Failure) -> str:
-    size = size_of(record)
+    size = _size_of(record)
     if size <= _MOST_BYTES:
         return failure.reason
     return f"{failure.reason} [kept is the beginning: it has {size} bytes, DynamoDB keeps {_MOST_BYTES}]"
 
 
 def _record_key(handler: str, record: Record) -> Attribute:
-    event_id = record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}"
-    return key_of(_RECORDS, sort=_sort(handler, event_id))
+    return key_of(_RECORDS, sort=_sort(handler, parked_as(handler, record)))
 
 
 def _queue_key(handler: str, key: str) -> Attribute:
@@ -276,7 +284,7 @@ def _new_queue(handler: str, key: str, now: int) -> Attribute:
 
 def _parked(item: Attribute) -> Parked:
     return Parked(
-        id=item["number"]["N"],
+        id=item["sk"]["S"],
         handler=item["handler"]["S"],
         record=record_of(item),
         reason=item["reason"]["S"],

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from hashlib import sha256
 
 from corelib.memory.database import Database
 from corelib.memory.link import Link
 from corelib.message import Record
+from corelib.parking import parked_as
 from corelib.store import CLAIM, Failure, Parked, Queued
 
 _WAITS = Failure("waits behind a parked event of its key")
@@ -68,8 +68,8 @@ class MemoryParking:
         ]
 
     def _park(self, handler: str, record: Record, failure: Failure, attempts: int) -> None:
-        known = {(parked.handler, _event_id(parked.record)) for parked in self._database.parked}
-        if (handler, _event_id(record)) in known:
+        known = {(parked.handler, parked_as(parked.handler, parked.record)) for parked in self._database.parked}
+        if (handler, parked_as(handler, record)) in known:
             return
         number, now = str(next(self._database.numbers)), self._database.clock.now()
         parked = Parked(number, handler, record, failure.reason, failure.traceback, attempts, now)
@@ -106,7 +106,3 @@ class MemoryParking:
 
     def _remove(self, gone: Parked) -> None:
         self._database.parked = [parked for parked in self._database.parked if parked.id != gone.id]
-
-
-def _event_id(record: Record) -> str:
-    return record.header("ce_id") or f"{record.channel}/{sha256(record.payload).hexdigest()}"

@@ -2,18 +2,17 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from hashlib import sha256
 
 import asyncpg
 import orjson
 
 from corelib.message import Record
+from corelib.parking import parked_as
 from corelib.postgres import inbox_queries as queries
 from corelib.postgres.pool import Pool
 from corelib.postgres.transaction import headers_of
 from corelib.store import Failure, Parked, Queued
 
-_LONGEST_ID = 200
 _WAITS = Failure("waits behind a parked event of its key")
 
 
@@ -88,7 +87,7 @@ async def _insert(
     rows = [
         (
             handler,
-            event_id_of(record),
+            _text(parked_as(handler, record)),
             record.channel,
             _text(record.key),
             headers_of(record),
@@ -100,16 +99,6 @@ async def _insert(
         for record in records
     ]
     await connection.executemany(queries.PARK, rows)
-
-
-def event_id_of(record: Record) -> str:
-    """Return by what a parked record is known: its event's id, or what stands for one that is none, or is too long."""
-    event_id = record.header("ce_id")
-    if event_id is None:
-        return f"{record.channel}/{sha256(record.payload).hexdigest()}"
-    if len(event_id) > _LONGEST_ID:
-        return f"sha256/{sha256(event_id.encode()).hexdigest()}"
-    return _text(event_id)
 
 
 def _text(text: str) -> str:

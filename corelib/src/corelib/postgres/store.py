@@ -28,7 +28,7 @@ from corelib.postgres.parking import PostgresParking
 from corelib.postgres.pool import Pool
 from corelib.postgres.ring import Ring, RingTurner
 from corelib.postgres.transaction import PostgresTransaction, write_events
-from corelib.postgres.trouble import NotOurs, told_apart, translated
+from corelib.postgres.trouble import Asked, NotOurs, told_apart, translated
 from corelib.store import Change, OutboxReader, ParkingLot, RelayState
 from corelib.transaction import Mark, Origin
 from corelib.wake import EventWake
@@ -80,13 +80,21 @@ class Postgres:
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Read rows outside of a transaction. Raises `Unavailable`."""
-        async with self._pool.connection() as connection:
-            return await connection.fetch(query, *args)
+        try:
+            async with self._pool.connection() as connection:
+                with told_apart(connection), Asked(connection):
+                    return await connection.fetch(query, *args)
+        except NotOurs as callers:
+            raise callers.error from callers.error.__cause__
 
     async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
         """Read one row outside of a transaction. Raises `Unavailable`."""
-        async with self._pool.connection() as connection:
-            return await connection.fetchrow(query, *args)
+        try:
+            async with self._pool.connection() as connection:
+                with told_apart(connection), Asked(connection):
+                    return await connection.fetchrow(query, *args)
+        except NotOurs as callers:
+            raise callers.error from callers.error.__cause__
 
     async def provision(self) -> None:
         """Create the schema, corelib's tables and the service's; idempotent, safe from several processes at once."""
