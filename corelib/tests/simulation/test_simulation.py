@@ -14,7 +14,7 @@ from corelib.memory.transaction import MemoryTransaction
 from corelib.message import Event
 from corelib.testing.scenario import Scenario
 from corelib.testing.scenarios import ECHOES, NOTES, Ledger, LedgerAtLeastOnce, Noted
-from corelib.testing.simulation import Failed, explore, simulate
+from corelib.testing.simulation import Failed, explore, main, simulate
 from corelib.testing.virtual_loop import Stuck, VirtualLoop
 from corelib.testing.world import Node, World
 
@@ -79,6 +79,25 @@ class Forgetful(Scenario):
 def test_a_failure_names_its_seed_and_how_to_see_it_again() -> None:
     with pytest.raises(Failed, match=r"seed 3: .*\nSee it again: .*:Forgetful --seed 3"):
         explore(Forgetful, [3])
+
+
+def test_the_command_explores_and_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-n", "2"]) == 0
+    assert capsys.readouterr().out == "2 schedules of corelib.testing.scenarios:Ledger kept every promise.\n"
+    assert main(["--seed", "1"]) == 0
+    assert capsys.readouterr().out.endswith(": every promise was kept\n")
+
+
+def test_the_command_fails_with_the_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([f"{__name__}:Forgetful", "-n", "1", "--start", "3"]) == 1
+    assert capsys.readouterr().out.startswith("seed 3: ")
+
+
+@pytest.mark.parametrize("scenario", ["no_such_module:Ledger", "corelib.testing.scenarios:Nix", "not a name"])
+def test_the_command_refuses_what_is_no_scenario(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([scenario])
+    assert f"no scenario {scenario!r}: " in capsys.readouterr().err
 
 
 async def _sleeper(log: list[str], name: str, seconds: float) -> None:

@@ -25,7 +25,7 @@ import argparse
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +34,8 @@ from pkgutil import resolve_name
 
 import structlog
 import tenacity.wait
+from rich.console import Console
+from rich.progress import track
 
 from corelib.ids import made_by
 from corelib.testing.chaos import Chaos
@@ -149,25 +151,39 @@ def _name_of(scenario: Callable[[], Scenario]) -> str:
     return f"{scenario.__module__}:{getattr(scenario, '__qualname__', scenario)}"
 
 
-def main() -> None:
-    """Run schedules from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m corelib.testing.simulation", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run schedules from the command line; return its exit code."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m corelib.testing.simulation", description=__doc__, formatter_class=form)
     parser.add_argument("scenario", nargs="?", default=_SCENARIO, help="module:Class [%(default)s]")
     parser.add_argument("--seed", type=int, help="run this one, and print what happened")
     parser.add_argument("-n", "--schedules", type=int, default=1_000, help="how many [%(default)s]")
     parser.add_argument("--start", type=int, default=0, help="the first seed [%(default)s]")
-    options = parser.parse_args()
-    scenario: Callable[[], Scenario] = resolve_name(options.scenario)
-    if options.seed is None:
-        count = explore(scenario, range(options.start, options.start + options.schedules))
-        print(f"{count} schedules of {options.scenario} kept every promise.")  # noqa: T201 -- a command line speaks
-        return
-    outcome = simulate(scenario, options.seed)
+    options = parser.parse_args(arguments)
+    try:
+        scenario: Callable[[], Scenario] = resolve_name(options.scenario)
+    except (ValueError, ImportError, AttributeError) as error:
+        parser.error(f"no scenario {options.scenario!r}: {error}")
+    if options.seed is not None:
+        return _show(simulate(scenario, options.seed))
+    seeds = range(options.start, options.start + options.schedules)
+    # A bar where somebody looks, nothing elsewhere.
+    bar = track(seeds, "schedules", console=(console := Console(stderr=True)), disable=not console.is_terminal)
+    try:
+        count = explore(scenario, bar)
+    except Failed as failed:
+        print(failed)  # noqa: T201 -- a command line speaks
+        return 1
+    print(f"{count} schedules of {options.scenario} kept every promise.")  # noqa: T201 -- as above
+    return 0
+
+
+def _show(outcome: Outcome) -> int:
     for time, who, what, how in outcome.trace:
         print(f"{time:10.4f}  {who:10} {what:16} {how}")  # noqa: T201 -- as above
     print(f"seed {outcome.seed}, digest {outcome.digest}: {outcome.failure or 'every promise was kept'}")  # noqa: T201 -- as above
-    raise SystemExit(outcome.failure is not None)
+    return int(outcome.failure is not None)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
