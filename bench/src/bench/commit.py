@@ -5,11 +5,13 @@ as most would write it (a statement of its own) or could write it without a tabl
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 
 import uvloop
 
+from bench.cpu import Meter
 from bench.frame import Aim, Bench, Contender, Figure, fdatasync_rate, postgres, throughput
 from bench.shop import Sold, sold
 from corelib.clock import SystemClock
@@ -57,7 +59,8 @@ async def run(bench: Bench) -> Figure:
     async with postgres(bench) as dsn:
         probe = fdatasync_rate(bench.work)
         # On uvloop and tuned, as services are; it could not have started the server, under a user of its own.
-        samples = await asyncio.to_thread(uvloop.run, _measured(bench, dsn))
+        meter = Meter()
+        samples = await asyncio.to_thread(uvloop.run, _measured(bench, dsn, meter))
     return Figure(
         title="An order, three lines and one event in a transaction, 32 connections",
         unit="commits/s",
@@ -67,12 +70,13 @@ async def run(bench: Bench) -> Figure:
         aims=[Aim(OURS, over=WITHOUT, at_least=0.85), Aim(OURS, over=OWN, at_least=1)],
         notes={
             "fdatasync_per_second": round(probe),
+            "cpu_us_a_transaction": meter.costs(),
             "ratio_of_peers": {name: round(Aim(name, over=WITHOUT).value(samples), 3) for name in (OWN, MESSAGE)},
         },
     )
 
 
-async def _measured(bench: Bench, dsn: str) -> Mapping[str, Sequence[float]]:
+async def _measured(bench: Bench, dsn: str, meter: Meter) -> Mapping[str, Sequence[float]]:
     seconds, rounds = 0.5, (8 if bench.quick else 40)
     measure = {
         WITHOUT: _nothing,
@@ -86,10 +90,11 @@ async def _measured(bench: Bench, dsn: str) -> Mapping[str, Sequence[float]]:
     try:
         numbers = count()
         contenders: dict[str, Contender] = {
-            name: _contender(store, publish, numbers, seconds) for name, publish in measure.items()
+            name: _metered(meter, name, _contender(store, publish, numbers, seconds))
+            for name, publish in measure.items()
         }
         tune()
-        await contenders[OURS]()  # connections and caches
+        await _contender(store, _publish, numbers, seconds)()  # connections and caches
         return await bench.interleaved(contenders, rounds=rounds, unit="commits/s")
     finally:
         await store.close()
@@ -97,6 +102,16 @@ async def _measured(bench: Bench, dsn: str) -> Mapping[str, Sequence[float]]:
 
 def _contender(store: Postgres, publish: Publish, numbers: "count[int]", seconds: float) -> Contender:
     return throughput(lambda: _order(store, next(numbers), publish), seconds=seconds, at_once=_CONNECTIONS)
+
+
+def _metered(meter: Meter, name: str, contend: Contender) -> Contender:
+    async def metered() -> float:
+        began, rate = time.perf_counter(), 0.0
+        with meter.over(name, lambda: rate * (time.perf_counter() - began)):
+            rate = await contend()
+        return rate
+
+    return metered
 
 
 async def _order(store: Postgres, number: int, publish: Publish) -> None:

@@ -7,7 +7,11 @@ import asyncio
 import json
 import sys
 import time
+from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from typing import cast
 
 import aiohttp
 import asyncpg
@@ -16,7 +20,10 @@ import uvloop
 from bench.frame import Aim, Bench, Figure, fdatasync_rate, postgres_and_kafka
 from bench.plot import quantile
 from bench.program import Program, program
-from bench.shop import BenchSettings, build, sold
+from bench.shop import SOLD, BenchSettings, build, sold
+from corelib.kafka.broker import Kafka
+from corelib.message import Transport
+from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.tuning import tune
 from devstack.settings import HOST, free_ports
@@ -25,6 +32,7 @@ _PER_SECOND = 500
 _KEYS = 1_000
 _PUBLISHERS = 8
 _WARM_SECONDS = 3
+_TURNS = 300
 _NANOSECONDS_PER_MS = 1e6
 P50, P99 = "corelib, p50", "corelib, p99"
 
@@ -34,20 +42,12 @@ async def run(bench: Bench) -> Figure:
     seconds, rounds = (10, 1) if bench.quick else (20, 3)
     async with postgres_and_kafka(bench) as (dsn, bootstrap):
         probe = fdatasync_rate(bench.work)
+        turn = await asyncio.to_thread(uvloop.run, _turn_alone(_settings("alone", dsn, bootstrap)))
+        bench.say(f"a relay's turn alone: {', '.join(f'{name} {ms} ms' for name, ms in turn.items())}")
         samples: dict[str, list[float]] = {P50: [], P99: []}
         rates: list[int] = []
         for number in range(rounds):
-            settings = BenchSettings(
-                postgres_dsn=dsn,
-                kafka_bootstrap=bootstrap,
-                kafka_prefix=f"latency{number}-",
-                outbox_schema=f"latency{number}",
-                provision=True,
-                only="relay",
-                port=0,
-                log_level="warning",
-            )
-            waits, rate = await _round(bench, settings, seconds)
+            waits, rate = await _round(bench, _settings(f"latency{number}", dsn, bootstrap), seconds)
             rates.append(round(rate))
             samples[P50].append(quantile(waits, 0.5))
             samples[P99].append(quantile(waits, 0.99))
@@ -57,8 +57,54 @@ async def run(bench: Bench) -> Figure:
         unit="ms",
         ours=samples,
         aims=[Aim(P50, at_most=10), Aim(P99, at_most=40)],
-        notes={"fdatasync_per_second": round(probe), "events_per_second": rates},
+        notes={"fdatasync_per_second": round(probe), "events_per_second": rates, "turn_alone_ms": turn},
     )
+
+
+def _settings(name: str, dsn: str, bootstrap: str) -> BenchSettings:
+    return BenchSettings(
+        postgres_dsn=dsn,
+        kafka_bootstrap=bootstrap,
+        kafka_prefix=f"{name}-",
+        outbox_schema=name,
+        provision=True,
+        only="relay",
+        port=0,
+        log_level="warning",
+    )
+
+
+async def _turn_alone(settings: BenchSettings) -> dict[str, float]:
+    """Return what a relay's turn with one event takes while nothing else goes on, in milliseconds, by its calls."""
+    service = build(settings)
+    tune()
+    store, broker = cast("Postgres", service.store), cast("Kafka", service.brokers[Transport.KAFKA])
+    await service.provision()
+    await store.open(service.origin)
+    source, sink = store.log(Transport.KAFKA, frozenset({SOLD.name})), broker.log(settings.outbox_schema)
+    spent: dict[str, list[float]] = defaultdict(list)
+    try:
+        await source.acquire("bench")
+        await sink.begin()
+        for number in range(_TURNS):
+            async with store.transaction() as tx:
+                tx.publish(sold("order", number))
+            clock = [time.perf_counter()]
+            chunk = await source.read(1_000)
+            assert chunk is not None  # noqa: S101 -- it was committed
+            clock.append(time.perf_counter())
+            await sink.send(chunk.rows, chunk.receipt)
+            clock.append(time.perf_counter())
+            await sink.commit()
+            clock.append(time.perf_counter())
+            await source.passed(chunk.after)
+            for name, (before, after) in zip(("read", "send", "commit"), pairwise(clock), strict=True):
+                spent[name].append(1e3 * (after - before))
+    finally:
+        await sink.close()
+        await source.release()
+        await store.close()
+    return {name: round(median(values), 2) for name, values in spent.items()}
 
 
 async def _round(bench: Bench, settings: BenchSettings, seconds: int) -> tuple[list[float], float]:

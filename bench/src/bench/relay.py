@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from bench import debezium, filling
+from bench.cpu import Meter
 from bench.frame import Aim, Bench, Contender, Figure
 from bench.program import program
 from bench.shop import SOLD
@@ -33,6 +34,7 @@ class Drains:
     events: int
     connection: asyncpg.Connection
     memory_mb: dict[str, float] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
     _numbers: Any = field(default_factory=count)
 
     async def ours(self, name: str, *, exactly_once: bool) -> float:
@@ -84,7 +86,8 @@ class Drains:
         await make_topic(self.bootstrap, topic)
         await worker.start(schema, debezium.connector(self.dsn, schema, topic))
         process = worker.process
-        filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
+        with self.meter.over(name, lambda: self.events):
+            filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
         self._remember(name, filled)
         await worker.stop(schema)
         await debezium.drop_slot(self.connection, schema)
@@ -93,7 +96,8 @@ class Drains:
 
     async def _drain(self, name: str, command: Sequence[str], env: dict[str, str], topic: str) -> Filled:
         async with program(command, env, self.bench.work / f"{topic}.log") as process:
-            filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
+            with self.meter.over(name, lambda: self.events):
+                filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
         self._remember(name, filled)
         return filled
 
@@ -119,7 +123,8 @@ async def run(bench: Bench) -> Figure:
         ):
             samples = await bench.interleaved(_contenders(drains, once, plain), rounds=rounds, unit="events/s")
         await connection.close()
-    return _figure({name: list(values) for name, values in samples.items()}, drains.memory_mb, events)
+    notes = {"peak_memory_mb": drains.memory_mb, "cpu_us_an_event": drains.meter.costs()}
+    return _figure({name: list(values) for name, values in samples.items()}, notes, events)
 
 
 def _contenders(drains: Drains, once: debezium.Worker, plain: debezium.Worker) -> dict[str, Contender]:
@@ -132,7 +137,7 @@ def _contenders(drains: Drains, once: debezium.Worker, plain: debezium.Worker) -
     }
 
 
-def _figure(samples: dict[str, list[float]], memory_mb: dict[str, float], events: int) -> Figure:
+def _figure(samples: dict[str, list[float]], notes: dict[str, Any], events: int) -> Figure:
     return Figure(
         title=f"Drain {events:,} events of 256 bytes from PostgreSQL to Kafka, acks=all",
         unit="events/s",
@@ -144,7 +149,7 @@ def _figure(samples: dict[str, list[float]], memory_mb: dict[str, float], events
             Aim(PLAIN, over=DEBEZIUM_PLAIN, at_least=2.5),
             Aim(EXACTLY_ONCE, over=LOOP, at_least=5),
         ],
-        notes={"peak_memory_mb": memory_mb},
+        notes=notes,
     )
 
 

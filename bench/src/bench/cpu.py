@@ -1,0 +1,56 @@
+"""What a piece of work costs each program in CPU, which is what limits most figures, and which no clock tells."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from statistics import median
+
+import psutil
+
+BENCH, POSTGRES, KAFKA, CONTENDER = "this bench", "PostgreSQL", "Kafka", "the contender"
+_MICROSECONDS = 1e6
+
+
+@dataclass
+class Meter:
+    """Counts the CPU of this process and of all that it started, by program and contender."""
+
+    _costs: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
+
+    @contextmanager
+    def over(self, contender: str, pieces: Callable[[], float]) -> Iterator[None]:
+        """Count what the block takes, for as many pieces of work as there were when it ends."""
+        before = _seconds()
+        yield
+        for program, seconds in _seconds().items():
+            self._costs[contender][program].append(_MICROSECONDS * (seconds - before.get(program, 0.0)) / pieces())
+
+    def costs(self) -> Mapping[str, Mapping[str, float]]:
+        """Return microseconds of CPU a piece, by contender and program: the median of the rounds."""
+        return {
+            contender: {program: round(median(rounds), 1) for program, rounds in sorted(programs.items())}
+            for contender, programs in self._costs.items()
+        }
+
+
+def _seconds() -> dict[str, float]:
+    """Return what each program has taken by now; what one of its processes took and ended is its parent's."""
+    seconds: dict[str, float] = defaultdict(float)
+    this = psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            # Of those that this process has waited for nobody can tell any more which they were.
+            ended = 0.0 if process.pid == os.getpid() else times.children_user + times.children_system
+            seconds[_program(process)] += times.user + times.system + ended
+    return seconds
+
+
+def _program(process: psutil.Process) -> str:
+    if process.pid == os.getpid():
+        return BENCH
+    if process.name() == "postgres":
+        return POSTGRES
+    return KAFKA if "kafka.Kafka" in process.cmdline() else CONTENDER
