@@ -25,7 +25,7 @@ from corelib.service import Service
 from corelib.store import ParkingLot
 from corelib.transaction import REMEMBER, channels_of
 
-KIND = "replay"
+KIND, RESUMED = "replay", "replay resumed"
 _MOST_AT_ONCE = 500
 _PATIENCE_SECONDS = 60.0
 _MARGIN = timedelta(hours=1)
@@ -132,6 +132,19 @@ class Replay:
         operation = replace(operation, progress=reached.model_dump(), ended=self._clock.now())
         await self._operations.save(operation)
         return operation
+
+    async def resume(
+        self, operation: Operation, who: str, reason: str = "", sent: Callable[[int], None] = lambda _: None
+    ) -> Operation:
+        """Go on as `run` does, once it is written down who does so, when, and from where; why, if it is not as before.
+
+        An operation of its own: the replay's is written anew with each batch, by each who carries it out.
+        """
+        now, reached = self._clock.now(), Reached.model_validate(operation.progress)
+        details = {"replay": str(operation.id), "from": operation.progress}
+        told = {"of": str(operation.id), "from": reached.sent}
+        await self._operations.save(Operation(RESUMED, who, reason or operation.reason, details, now, told, now))
+        return await self.run(operation, sent)
 
     def require_remembered(self, tally: Tally) -> None:
         """Raise `Forgotten`, saying what to do, if consumers would park some of it."""

@@ -1,14 +1,18 @@
 """A replay that stops in the middle is gone on with."""
 
+import contextlib
 import dataclasses
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from corelib.clock import ManualClock
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
-from corelib.replay import Plan, Reached, Replay, Source
+from corelib.operation import Operation
+from corelib.replay import RESUMED, Plan, Reached, Replay, Source
 from corelib.service import Service
 from corelib.store import Store
 from replay.steps import (
@@ -46,6 +50,42 @@ async def test_an_interrupted_replay_goes_on_where_it_stopped(store: Store, monk
     ended = await replay(store, Plan.model_validate(saved.details), rest).run(saved)
     assert numbers([*stopped.records, *rest.records], "k") == list(range(100))
     assert ended.progress["sent"] == 100
+
+
+async def test_who_goes_on_is_written_down_each_time_with_when_and_from_where(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corelib.replay._MOST_AT_ONCE", 3)
+    monkeypatch.setattr("corelib.replay._PATIENCE_SECONDS", 0)
+    await publish(store, *(Went(who="k", number=n) for n in range(10)))
+    await deliver(store)
+    clock, started = ManualClock(), operation(plan())
+    with pytest.raises(Unavailable):
+        await replay(store, plan(), Collector(refuses=lambda call: call > 1), clock).run(started)
+    stopped, places = await found(store, started), []
+    for who, reason, calls in (("bob", "", 1), ("cyd", "my shift", 9)):
+        places.append(stopped.progress)
+        clock.advance(timedelta(hours=1))
+        with contextlib.suppress(Unavailable):
+            await replay(store, plan(), Collector(refuses=calls.__lt__), clock).resume(stopped, who, reason)
+        stopped = await found(store, started)
+    cyds, bobs, first = await store.operations.list()
+    assert (first.who, first.progress["sent"], first.ended) == ("ann", 10, clock.now())
+    assert (bobs.kind, bobs.who, bobs.reason, bobs.began) == (
+        RESUMED,
+        "bob",
+        "a test",
+        clock.now() - timedelta(hours=1),
+    )
+    assert (cyds.kind, cyds.who, cyds.reason, cyds.began) == (RESUMED, "cyd", "my shift", clock.now())
+    assert [each.details for each in (bobs, cyds)] == [{"replay": str(started.id), "from": place} for place in places]
+    assert [each.progress["from"] for each in (bobs, cyds)] == [3, 6]
+
+
+async def found(store: Store, started: Operation) -> Operation:
+    saved = await store.operations.find(started.id)
+    assert saved is not None
+    return saved
 
 
 async def test_an_interrupted_replay_of_a_topic_goes_on_where_it_stopped(

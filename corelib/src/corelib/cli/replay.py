@@ -1,7 +1,9 @@
 """`corelib replay`: send again what was sent before."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,9 +15,10 @@ from corelib.cli.frame import Who, complaints, console, me, opened, run, service
 from corelib.errors import UsageError
 from corelib.history import Selection
 from corelib.operation import Operation
-from corelib.replay import KIND, Plan, Replay, Source, Tally, channels_for, replay_of
+from corelib.replay import KIND, Plan, Source, Tally, channels_for, replay_of
 from corelib.service import Service
 
+_Work = Callable[[Callable[[int], None]], Awaitable[Operation]]
 _AGO = re.compile(r"(\d+)([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -23,7 +26,7 @@ HELP = """Send again what was sent before: count it first, then send it with `--
 
 Events keep their ids, so consumers whose inbox remembers them change nothing; per key they keep their order. What is
 older than inboxes remember goes to another topic only. Each replay is written down with who and why; Ctrl-C stops it
-where it can be gone on with.
+where it can be gone on with, and who goes on is written down too.
 """
 EXAMPLES = """Examples:
 
@@ -47,7 +50,7 @@ _Parked = Annotated[list[str] | None, typer.Option(metavar="KEY", help="What is 
 _Target = Annotated[str, typer.Option(metavar="TOPIC", help="Send there instead of where it was sent before")]
 _Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0 is no limit")]
 _Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
-_Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go")]
+_Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go, as before with --resume")]
 _Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
 
 
@@ -72,7 +75,7 @@ def replay(
     """Count, send, or go on."""
     service = service_of(context)
     if resume is not None:
-        run(_resumed(service, resume))
+        run(_resumed(service, resume, reason=reason, who=who or me()))
         return
     if go and not reason:
         raise UsageError("--go needs --reason: it is written down with the replay")
@@ -104,10 +107,10 @@ async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: st
             return
         details = plan.model_dump(mode="json")
         operation = Operation(KIND, who, reason, details, service.clock.now())
-        await _send(work, operation, tally.records)
+        await _send(partial(work.run, operation), operation, tally.records)
 
 
-async def _resumed(service: Service, number: UUID) -> None:
+async def _resumed(service: Service, number: UUID, *, reason: str, who: str) -> None:
     async with opened(service, brokers=True):
         operation = await service.store.operations.find(number)
         if operation is None or operation.kind != KIND:
@@ -117,15 +120,15 @@ async def _resumed(service: Service, number: UUID) -> None:
         work = replay_of(service, Plan.model_validate(operation.details))
         with console.status("Counting …"):
             tally = await work.count()
-        await _send(work, operation, tally.records)
+        await _send(partial(work.resume, operation, who, reason), operation, tally.records)
 
 
-async def _send(work: Replay, operation: Operation, total: int) -> None:
+async def _send(work: _Work, operation: Operation, total: int) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("Sending", total=total, completed=operation.progress.get("sent", 0))
-            ended = await work.run(operation, lambda count: progress.advance(task, count))
+            ended = await work(lambda count: progress.advance(task, count))
     except BaseException:
         complaints.print(f"It can be gone on with: corelib replay --resume {operation.id}", soft_wrap=True)
         raise
