@@ -30,6 +30,10 @@ class Forgotten(CorelibError):
     """Raised when an event, or a replay's, is older than inboxes remember: whether it was handled cannot be told."""
 
 
+class Abandoned(CorelibError):
+    """Raised when what was waited for was cancelled by somebody else: a task that is shared, a client that closed."""
+
+
 class Unavailable(CorelibError):
     """Raised when a store, broker or peer cannot be reached in time. A commit that was under way may have happened."""
 

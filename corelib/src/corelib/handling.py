@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from corelib.actor import Effect, Route
+from corelib.cancellation import own_cancellation_only
 from corelib.errors import Duplicate
 from corelib.message import Envelope, Event, Record, parse
 from corelib.once import run_once
@@ -28,24 +29,18 @@ class Arrival(NamedTuple):
 async def handle(store: Store, route: Route, envelope: Envelope, event: Event, *, attempt: int = 1) -> Outcome:
     """Run a handler within its deadline; commit what it wrote and published with the mark. Repeating changes nothing.
 
-    Raises whatever the handler raises; `Conflict` or `Unavailable` from the store; `Forgotten` for an event so old that
-    nobody can tell whether it was handled.
+    Raises whatever the handler raises, `Abandoned` where something that it waits for is cancelled; `Conflict` or
+    `Unavailable` from the store; `Forgotten` for an event so old that nobody can tell whether it was handled.
     """
     mark = Mark(route.name, str(envelope.id), envelope.time)
     try:
-        if route.is_effect:
-            call = Effect(str(envelope.id), route.deadline, attempt, envelope)
-            return await _effect(store, route, event, call, mark)
-
-        async def receive(tx: Transaction) -> None:
-            await route.call(event, tx)
-
-        # Its own time, lost races included: a handler that hangs must not keep its key, nor a connection, for good.
-        async with asyncio.timeout(route.deadline.total_seconds()):
-            await run_once(store, receive, mark=mark, traceparent=envelope.traceparent)
+        with own_cancellation_only:
+            if route.is_effect:
+                call = Effect(str(envelope.id), route.deadline, attempt, envelope)
+                return await _effect(store, route, event, call, mark)
+            return await _receive(store, route, event, envelope, mark)
     except Duplicate:
         return "duplicate"
-    return "done"
 
 
 async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline: float, span: EventOpener) -> int:
@@ -55,16 +50,27 @@ async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline
     """
     now = asyncio.get_running_loop().time
     began, handled = now(), 0
-    async with asyncio.timeout(deadline), store.transaction() as tx:
-        for record, envelope, routes in arrivals:
-            for route in routes:
-                tx.turn_to(Mark(route.name, str(envelope.id), envelope.time), envelope.traceparent)
-                with about(envelope), span(route.name, envelope):
-                    await route.call(parse(record, route.event), tx)
-            handled += 1
-            if now() - began > _TOGETHER_SECONDS:
-                break
+    with own_cancellation_only:
+        async with asyncio.timeout(deadline), store.transaction() as tx:
+            for record, envelope, routes in arrivals:
+                for route in routes:
+                    tx.turn_to(Mark(route.name, str(envelope.id), envelope.time), envelope.traceparent)
+                    with about(envelope), span(route.name, envelope):
+                        await route.call(parse(record, route.event), tx)
+                handled += 1
+                if now() - began > _TOGETHER_SECONDS:
+                    break
     return handled
+
+
+async def _receive(store: Store, route: Route, event: Event, envelope: Envelope, mark: Mark) -> Outcome:
+    async def receive(tx: Transaction) -> None:
+        await route.call(event, tx)
+
+    # Its own time, lost races included: a handler that hangs must not keep its key, nor a connection, for good.
+    async with asyncio.timeout(route.deadline.total_seconds()):
+        await run_once(store, receive, mark=mark, traceparent=envelope.traceparent)
+    return "done"
 
 
 async def _effect(store: Store, route: Route, event: Event, call: Effect, mark: Mark) -> Outcome:

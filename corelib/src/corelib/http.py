@@ -14,6 +14,7 @@ from corelib import problem
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.binding import Signature, binder, route, signature
+from corelib.cancellation import own_cancellation_only
 from corelib.errors import TooLarge
 from corelib.idempotency import InFlight, Key, key_of, remember
 from corelib.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
@@ -77,7 +78,8 @@ def observed(address: str, handler: Handler) -> Handler:
         try:
             with opened(f"{request.method} {address}", SpanKind.SERVER, request.headers.get("traceparent")):
                 try:
-                    response = await handler(request)
+                    with own_cancellation_only:
+                        response = await handler(request)
                 except Exception as error:  # noqa: BLE001 -- one that is a fault of ours is logged there
                     response = _refused(request, error)
                 status = response.status

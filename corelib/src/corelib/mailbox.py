@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
+from corelib.cancellation import own_cancellation_only
+
 T = TypeVar("T")
 
 
@@ -94,7 +96,8 @@ class Mailboxes(Generic[T]):
                 continue
             key = self._ready.popleft()
             try:
-                turn = await self._work(list(islice(self._lanes[key], self._together)))
+                with own_cancellation_only:
+                    turn = await self._work(list(islice(self._lanes[key], self._together)))
             except Exception as error:  # noqa: BLE001 -- kept for the submitter, see the class
                 self._failure = self._failure or error
                 self._tell()

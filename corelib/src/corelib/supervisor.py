@@ -12,6 +12,7 @@ import structlog
 from tenacity import wait_random_exponential
 from tenacity.wait import wait_base
 
+from corelib.cancellation import own_cancellation_only
 from corelib.errors import Conflict, EraChanged, LeaseLost, Unavailable
 from corelib.metrics import RESTARTS
 from corelib.part import Part
@@ -72,7 +73,8 @@ class Supervisor:
         """Run a part to its end; return the trouble that it ended with, None if it crashed, quit or drained."""
         well = asyncio.get_running_loop().call_later(_WELL_SECONDS, self.waiting.pop, part.name, None)
         try:
-            await part.run(stop)
+            with own_cancellation_only:
+                await part.run(stop)
         except _TROUBLE as error:
             return error
         except Exception:

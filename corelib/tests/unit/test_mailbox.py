@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corelib.errors import Abandoned
 from corelib.mailbox import Mailboxes, Turn
 
 Item = tuple[str, int]
@@ -171,4 +172,16 @@ async def test_a_failure_of_the_work_itself_reaches_the_submitter() -> None:
         with pytest.raises(ZeroDivisionError):
             await boxes.submit("a", ("a", 1))
         with pytest.raises(ZeroDivisionError):
+            await boxes.drain()
+
+
+async def test_work_that_another_cancelled_reaches_the_submitter_too() -> None:
+    async def work(_: Item) -> None:
+        raise asyncio.CancelledError
+
+    async with mailboxes(work, concurrency=1, capacity=1) as boxes:
+        await boxes.submit("a", ("a", 0))
+        with pytest.raises(Abandoned):
+            await boxes.submit("a", ("a", 1))
+        with pytest.raises(Abandoned):
             await boxes.drain()

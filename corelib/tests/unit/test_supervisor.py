@@ -17,7 +17,7 @@ TROUBLES = (REFUSED, Conflict("lost a race"), LeaseLost("another has it"), EraCh
 class Part:
     """Crashes a number of times, then runs until told to stop."""
 
-    def __init__(self, name: str, crashes: int, error: Exception | None = None) -> None:
+    def __init__(self, name: str, crashes: int, error: BaseException | None = None) -> None:
         self.name = name
         self.crashes = crashes
         self.error = error or ValueError(f"{name} crashes")
@@ -54,6 +54,17 @@ async def test_a_part_that_ends_is_started_again(kind: type[Part]) -> None:
     await running
     assert part.runs == 4
     assert not supervisor.failed
+
+
+async def test_a_part_whose_work_another_cancelled_is_started_again() -> None:
+    stop = asyncio.Event()
+    part = Part("consumer", crashes=1, error=asyncio.CancelledError())
+    running = asyncio.create_task(Supervisor([part], wait=wait_none()).run(stop))
+    async with asyncio.timeout(10):
+        await part.steady.wait()
+    stop.set()
+    await running
+    assert part.runs == 2
 
 
 async def test_a_part_that_keeps_crashing_is_given_up_and_the_others_run_on() -> None:
