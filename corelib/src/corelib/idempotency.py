@@ -1,5 +1,6 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): the answer is kept in the transaction that earned it."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,6 +16,8 @@ from corelib.transaction import Mark, Transaction
 
 _LONGEST_KEY = 255
 _VISIBLE = range(0x21, 0x7F)
+# What aiohttp says of each message anew.
+_OF_THE_MESSAGE = frozenset({"Content-Length", "Date", "Server"})
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,21 @@ def key_of(request: web.Request, route: str, caller: UUID | None, body: bytes, d
             "idempotency-key-required",
             f"Send a header Idempotency-Key of 1 to {_LONGEST_KEY} visible ASCII characters, new for each request.",
         )
-    return Key(Mark(f"http:{request.method}:{route}:{caller}", raw), sha256(body).hexdigest())
+    # What the route leaves open, its parameters and the query, is as much of the request as its body.
+    asked = request.raw_path.encode() + b"\n" + body
+    return Key(Mark(f"http:{request.method}:{route}:{caller}", raw), sha256(asked).hexdigest())
 
 
 def remember(tx: Transaction, key: Key, response: web.Response) -> None:
-    """Keep the answer with the mark: it commits with the work."""
-    body = response.body if isinstance(response.body, bytes) else b""
+    """Keep the answer with the mark: it commits with the work. Raises `TypeError` for one that cannot be kept."""
+    body = response.body or b""
+    if not isinstance(body, bytes):
+        raise TypeError(f"an answer that is kept under an Idempotency-Key must be bytes, not a {type(body).__name__}")
     stored: dict[str, Any] = {
         "fingerprint": key.fingerprint,
         "status": response.status,
-        "headers": {str(name): value for name, value in response.headers.items() if name == "Location"},
-        "body": body.decode(),
+        "headers": [(str(name), value) for name, value in response.headers.items() if name not in _OF_THE_MESSAGE],
+        "body": b64encode(body).decode(),
     }
     tx.remember(orjson.dumps(stored))
 
@@ -78,10 +85,9 @@ def _stored(key: Key, remembered: bytes | None) -> web.Response:
         raise Problem(409, "conflict", "A request with this Idempotency-Key was done, but its answer was not kept.")
     stored = orjson.loads(remembered)
     if stored["fingerprint"] != key.fingerprint:
-        raise Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request body.")
+        raise Problem(422, "idempotency-key-reused", "This Idempotency-Key was used for another request.")
     return web.Response(
-        body=stored["body"].encode(),
+        body=b64decode(stored["body"]),
         status=stored["status"],
-        content_type="application/json",
-        headers={**stored["headers"], "Idempotency-Replayed": "true"},
+        headers=[*stored["headers"], ("Idempotency-Replayed", "true")],
     )

@@ -15,7 +15,7 @@ from corelib.aws import Aws
 from corelib.clock import ManualClock, SystemClock
 from corelib.dynamo.layout import mark_key
 from corelib.dynamo.store import Dynamo
-from corelib.errors import Conflict, Duplicate, Forgotten, Malformed
+from corelib.errors import Collision, Conflict, Duplicate, Forgotten, Malformed
 from corelib.postgres.inbox import forgettable
 from corelib.postgres.store import Postgres
 from corelib.store import Store
@@ -248,3 +248,12 @@ async def test_inbox_is_made_again_where_it_is_missing(postgres: Postgres, besid
     with pytest.raises(Conflict, match="no table of this day"):
         await do(postgres, event(TODAY))
     await do(postgres, event(TODAY))
+
+
+async def test_a_table_of_the_service_may_be_named_as_those_of_the_inbox_are(postgres: Postgres) -> None:
+    await postgres.pool.execute(
+        "CREATE TABLE inbox_items (name text PRIMARY KEY); INSERT INTO inbox_items VALUES ('a')"
+    )
+    with pytest.raises(Collision):
+        async with postgres.transaction(mark=Mark("Handler.on", "e-1", TODAY)) as tx:
+            await tx.execute("INSERT INTO inbox_items VALUES ('a')")

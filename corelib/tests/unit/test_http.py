@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
+from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 from pydantic import BaseModel, Field
@@ -187,3 +187,62 @@ async def test_parameters_of_the_media_type_do_not_matter(doors: tuple[Client, D
     headers = {"Content-Type": "application/json; charset=utf-8"}
     answer = await client.post("/doors/7", data=b'{"words": "hi"}', headers=headers)
     assert await answer.json() == {"words": "7: hi"}
+
+
+class Repeated(Api):
+    """Operations that a client may repeat, and one that never ends well."""
+
+    @post("/orders/{order}/cancel", idempotent="required")
+    async def cancel(self, order: str, query: Ask, tx: Transaction) -> Ask:  # noqa: ARG002 -- asked for by its name
+        return Ask(words=f"{order} {query.words}")
+
+    @post("/report", idempotent="required")
+    async def report(self, tx: Transaction) -> web.Response:  # noqa: ARG002 -- as above
+        return web.Response(body=b"\xff%PDF", content_type="application/pdf", headers={"ETag": '"1"'})
+
+    @post("/form", idempotent="required")
+    async def form(self, tx: Transaction) -> web.Response:  # noqa: ARG002 -- as above
+        return web.Response(body=FormData({"a": "b"})())
+
+    @post("/abandoned")
+    async def wait(self) -> None:
+        shared = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_soon(shared.cancel)
+        await shared
+
+
+@pytest_asyncio.fixture
+async def repeated() -> AsyncIterator[Client]:
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset()))
+    async with TestClient(TestServer(application([Repeated()], store, None, (), body_limit_bytes=1_000))) as client:
+        yield client
+
+
+@pytest.mark.parametrize("other", ["/orders/2/cancel?words=x", "/orders/1/cancel?words=y"])
+async def test_a_key_is_of_one_address(repeated: Client, other: str) -> None:
+    first = await repeated.post("/orders/1/cancel?words=x", headers={"Idempotency-Key": "k"})
+    again = await repeated.post("/orders/1/cancel?words=x", headers={"Idempotency-Key": "k"})
+    assert await first.json() == await again.json() == {"words": "1 x"}
+    elsewhere = await repeated.post(other, headers={"Idempotency-Key": "k"})
+    assert (elsewhere.status, (await elsewhere.json())["title"]) == (422, "Idempotency key reused")
+
+
+async def test_an_answer_is_repeated_as_it_was(repeated: Client) -> None:
+    for _ in range(2):
+        answer = await repeated.post("/report", headers={"Idempotency-Key": "k"})
+        assert (answer.status, answer.content_type, answer.headers["ETag"]) == (200, "application/pdf", '"1"')
+        assert await answer.read() == b"\xff%PDF"
+    assert answer.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_an_answer_that_cannot_be_kept_is_a_fault(repeated: Client) -> None:
+    with capture_logs() as logs:
+        assert (await repeated.post("/form", headers={"Idempotency-Key": "k"})).status == 500
+    assert "must be bytes, not a " in str(logs[0]["exc_info"])
+
+
+async def test_work_that_was_cancelled_by_another_is_answered(repeated: Client) -> None:
+    with capture_logs() as logs:
+        assert (await repeated.post("/abandoned")).status == 500
+    assert "cancelled by somebody else" in str(logs[0]["exc_info"])

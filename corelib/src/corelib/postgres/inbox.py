@@ -6,6 +6,7 @@ costs nothing, however many marks there are.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -23,6 +24,7 @@ _LOOK_SECONDS = 600.0
 # Behind a waiting exclusive lock every writer queues: rather try again at the next look.
 _LOCK_WAIT = "SET LOCAL lock_timeout = '100ms'"
 _TABLE = "inbox"
+_DAY = re.compile(rf"{_TABLE}_\d{{8}}")
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +56,8 @@ async def recall_mark(connection: asyncpg.Connection, mark: Mark) -> tuple[bool,
 
 def is_mark(error: asyncpg.UniqueViolationError) -> bool:
     """Return whether it was a mark that was there before."""
-    return str(getattr(error, "table_name", None)).startswith(f"{_TABLE}_")
+    # A day's, and no table of the service's whose name begins as theirs do.
+    return _DAY.fullmatch(str(getattr(error, "table_name", None))) is not None
 
 
 def lacks_day(error: asyncpg.CheckViolationError) -> bool:
