@@ -141,7 +141,7 @@ class Replay:
         An operation of its own: the replay's is written anew with each batch, by each who carries it out.
         """
         now, reached = self._clock.now(), Reached.model_validate(operation.progress)
-        details = {"replay": str(operation.id), "from": operation.progress}
+        details = {"replay": str(operation.id), "from": operation.progress, "rate": self.plan.rate}
         told = {"of": str(operation.id), "from": reached.sent}
         await self._operations.save(Operation(RESUMED, who, reason or operation.reason, details, now, told, now))
         return await self.run(operation, sent)

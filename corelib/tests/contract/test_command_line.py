@@ -98,6 +98,8 @@ def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.Capt
     assert "Nothing was sent" in said
     assert main(["replay", "--go"]) == frame.USAGE
     assert "--reason" in capsys.readouterr().err
+    assert main(["replay", "--go", "--reason", "a test", "--to", "none"]) == frame.USAGE
+    assert re.fullmatch(r"--to none: \S+-none does not exist; nothing was sent\n", capsys.readouterr().err)
     assert main(["replay", "--go", "--reason", "a test", "--who", "ann"]) == frame.OK
     number = re.search(r"Sent 7 events again. It is written down as (\S+)\.", capsys.readouterr().out)
     assert number is not None
@@ -191,6 +193,11 @@ def test_a_new_era_is_shown_asked_for_begun_and_written_down(
         (["--since", "yesterday"], "--since yesterday: give a time"),
         (["--topic", "none"], "--topic none: the service's are shelves"),
         (["--resume", str(uuid4())], "there is no such replay"),
+        (
+            ["--resume", str(uuid4()), "--to", "lab"],
+            "--to: --resume goes on with what was chosen",
+        ),
+        (["--resume", str(uuid4()), "--since", "1h"], "--since: --resume goes on"),
     ],
 )
 def test_a_replay_that_makes_no_sense_is_refused_in_a_sentence(

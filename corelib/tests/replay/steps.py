@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from corelib.clock import ManualClock, SystemClock
 from corelib.errors import Unavailable
 from corelib.history import Selection
 from corelib.kafka.broker import Kafka
-from corelib.kafka.subscription import KafkaSubscription
+from corelib.kafka.subscription import record_of
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.operation import Operation
 from corelib.replay import KIND, Plan, Replay, Source, Tally, replay_of
@@ -119,13 +119,15 @@ def went(number: int, key: str = "k", traceparent: str | None = None) -> Record:
 
 async def everything(kafka: Kafka, channel: Channel) -> list[Record]:
     """Return all that a topic holds, per key in order."""
-    subscription = kafka.subscribe(f"reader-{uuid4().hex}", [channel])
-    assert isinstance(subscription, KafkaSubscription)
-    await subscription.open()
-    partitions = [TopicPartition(kafka.topic(channel.name), number) for number in range(channel.partitions)]
-    ends = await subscription._consumer.end_offsets(partitions)
-    expected = sum(ends.values())
-    deliveries = subscription.deliveries()
-    records = [(await anext(deliveries)).record for _ in range(expected)]
-    await subscription.close()
+    topic = kafka.topic(channel.name)
+    partitions = [TopicPartition(topic, number) for number in range(channel.partitions)]
+    records: list[Record] = []
+    async with AIOKafkaConsumer(
+        **kafka.cluster.options, auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
+        consumer.assign(partitions)
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            while await consumer.position(partition) < end:
+                messages = (await consumer.getmany(partition, timeout_ms=1_000)).get(partition, [])
+                records += [record_of(message, channel.name) for message in messages]
     return records

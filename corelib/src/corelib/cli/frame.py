@@ -94,10 +94,10 @@ def spoken(command: Callable[[], object]) -> int:
     except (CorelibError, ValidationError) as error:
         complaints.print(f"Failed: {error}", markup=False, highlight=False, soft_wrap=True)
         return FINDINGS
-    except KeyboardInterrupt:
-        complaints.print("Interrupted.")
-        return INTERRUPTED
     except SystemExit as end:
+        # That is what typer makes of a KeyboardInterrupt.
+        if end.code == INTERRUPTED:
+            complaints.print("Interrupted.")
         return end.code if isinstance(end.code, int) else USAGE
     return OK
 

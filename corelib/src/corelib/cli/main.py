@@ -14,6 +14,7 @@ The service is named as it is built, `--app svc_product.app:build` (or `--app sv
 CORELIB_APP; it reads the same `SOUK_…` variables as when it runs.
 
 Exit code 0: all is well. 1: something was found, or failed. 2: the command or a setting was wrong.
+130: Ctrl-C, or SIGTERM.
 """
 _EXAMPLES = """Examples:
 

@@ -1,7 +1,9 @@
 """`corelib replay`: send again what was sent before."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated
@@ -20,6 +22,8 @@ from corelib.service import Service
 
 _Work = Callable[[Callable[[int], None]], Awaitable[Operation]]
 _AGO = re.compile(r"(\d+)([smhd])")
+_RATE = 1_000.0
+_WITH_RESUME = frozenset({"resume", "rate", "reason", "who", "go"})
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 HELP = """Send again what was sent before: count it first, then send it with `--go`.
@@ -48,7 +52,9 @@ _Keys = Annotated[list[str] | None, typer.Option(metavar="KEY", help="Of this ke
 _Traces = Annotated[list[str] | None, typer.Option(metavar="TRACE", help="Of this trace id")]
 _Parked = Annotated[list[str] | None, typer.Option(metavar="KEY", help="What is parked of this key (sets --source)")]
 _Target = Annotated[str, typer.Option(metavar="TOPIC", help="Send there instead of where it was sent before")]
-_Rate = Annotated[float, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0 is no limit")]
+_Rate = Annotated[
+    float | None, typer.Option(min=0, metavar="NUMBER", help="Events a second at most; 0: any [default: 1000]")
+]
 _Go = Annotated[bool, typer.Option("--go", help="Send; without, it is only counted")]
 _Reason = Annotated[str, typer.Option(help="Why, for the audit; needed with --go, as before with --resume")]
 _Resume = Annotated[UUID | None, typer.Option(metavar="ID", help="Go on with a replay that was interrupted")]
@@ -66,7 +72,7 @@ def replay(
     trace: _Traces = None,
     parked: _Parked = None,
     to: _Target = "",
-    rate: _Rate = 1_000.0,
+    rate: _Rate = None,
     go: _Go = False,
     reason: _Reason = "",
     who: Who = "",
@@ -75,7 +81,8 @@ def replay(
     """Count, send, or go on."""
     service = service_of(context)
     if resume is not None:
-        run(_resumed(service, resume, reason=reason, who=who or me()))
+        _require_only(context, _WITH_RESUME)
+        run(_resumed(service, resume, rate=rate, reason=reason, who=who or me()))
         return
     if go and not reason:
         raise UsageError("--go needs --reason: it is written down with the replay")
@@ -89,14 +96,16 @@ def replay(
         keys=frozenset([*(key or ()), *(parked or ())]),
         traces=frozenset(trace or ()),
     )
-    plan = Plan(source=source, transport=transport, selection=selection, target=to, rate=rate)
+    plan = Plan(
+        source=source, transport=transport, selection=selection, target=to, rate=_RATE if rate is None else rate
+    )
     run(_counted_or_sent(service, plan, reason=reason if go else "", who=who or me()))
 
 
 async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: str) -> None:
     async with opened(service, brokers=True):
         work = replay_of(service, plan)
-        with console.status("Counting …"):
+        with complaints.status("Counting …"):
             tally = await work.count()
         _show(tally)
         if not tally.records:
@@ -110,29 +119,56 @@ async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: st
         await _send(partial(work.run, operation), operation, tally.records)
 
 
-async def _resumed(service: Service, number: UUID, *, reason: str, who: str) -> None:
+async def _resumed(service: Service, number: UUID, *, rate: float | None, reason: str, who: str) -> None:
     async with opened(service, brokers=True):
         operation = await service.store.operations.find(number)
         if operation is None or operation.kind != KIND:
             raise UsageError(f"--resume {number}: there is no such replay")
         if operation.ended:
             raise UsageError(f"--resume {number}: it has ended, at {operation.ended.isoformat()}")
-        work = replay_of(service, Plan.model_validate(operation.details))
-        with console.status("Counting …"):
+        plan = Plan.model_validate(operation.details)
+        work = replay_of(service, plan if rate is None else plan.model_copy(update={"rate": rate}))
+        with complaints.status("Counting …"):
             tally = await work.count()
         await _send(partial(work.resume, operation, who, reason), operation, tally.records)
 
 
 async def _send(work: _Work, operation: Operation, total: int) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("Sending", total=total, completed=operation.progress.get("sent", 0))
-            ended = await work(lambda count: progress.advance(task, count))
+        with _progress(operation.progress.get("sent", 0), total) as advance:
+            ended = await work(advance)
+    except UsageError:
+        raise  # nothing has begun
     except BaseException:
         complaints.print(f"It can be gone on with: corelib replay --resume {operation.id}", soft_wrap=True)
         raise
     console.print(f"Sent {ended.progress['sent']} events again. It is written down as {operation.id}.", soft_wrap=True)
+
+
+@contextmanager
+def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how far it is: as a bar on a terminal, to a log in a line at each tenth; gives what hears of each batch."""
+    if complaints.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=complaints) as bar:
+            task = bar.add_task("Sending", total=total, completed=sent)
+            yield lambda count: bar.advance(task, count)
+    else:
+        yield _Lines(sent, total or 1).advance  # what is parked may have gone since
+
+
+@dataclass
+class _Lines:
+    """How far it is, a line at each tenth."""
+
+    sent: int
+    total: int
+
+    def advance(self, count: int) -> None:
+        """Hear of a batch."""
+        before, self.sent = self.sent, self.sent + count
+        if self.sent * 10 // self.total > before * 10 // self.total:
+            complaints.print(f"Sending: {self.sent} of {self.total}.", highlight=False)
 
 
 def _show(tally: Tally) -> None:
@@ -144,6 +180,14 @@ def _show(tally: Tally) -> None:
         console.print(table)
     if tally.forgotten:
         console.print(f"{tally.forgotten} of them are older than inboxes remember: a consumer that has one parks them.")
+
+
+def _require_only(context: typer.Context, allowed: frozenset[str]) -> None:
+    """Raise `UsageError` for what would change the events of a replay that has begun, or where they go."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in allowed and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"{parameter.opts[0]}: --resume goes on with what was chosen when the replay began")
 
 
 def _moment(text: str, option: str) -> datetime | None:

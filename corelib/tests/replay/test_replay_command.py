@@ -1,0 +1,194 @@
+"""`corelib replay` as an operator gives it: in a process, on a terminal or not, interrupted and gone on with."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from corelib.cli import frame
+from corelib.cli.frame import opened
+from corelib.cli.target import Target
+from corelib.kafka.broker import Kafka
+from corelib.operation import Operation
+from corelib.service import Service
+from corelib.testing.running import until
+from replay.steps import everything, publish
+
+SERVICE = """
+from corelib.config import ServiceSettings
+from corelib.dynamo.store import Dynamo
+from corelib.kafka.broker import Kafka
+from corelib.message import Channel, Event
+from corelib.postgres.store import Postgres
+from corelib.service import Service
+
+
+class Walked(Event, type="test.walked.v1", channels=(Channel("walks", partitions=2),), key="who"):
+    who: str
+    number: int
+
+
+def build(settings: ServiceSettings) -> Service:
+    kafka = Kafka(settings.kafka(), prefix=settings.kafka_prefix)
+    return Service("walks", settings, store=STORE, publishes=[Walked], brokers=[kafka])
+"""
+STORES = {
+    "postgres": 'Postgres(settings.postgres_dsn, schema="NAME")',
+    "dynamodb": 'Dynamo("walks", settings.aws())',
+}
+COUNT, KEYS = 60, 3
+_PATIENCE_SECONDS = 60
+
+
+class Walks:
+    """A service that has delivered some events, none of which is on its topic."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def walked(self) -> None:
+        (kind,) = self._service.publishes
+        events = [kind.model_validate({"who": f"k{number % KEYS}", "number": number}) for number in range(COUNT)]
+        await publish(self._service.store, *events)
+        reader = self._service.store.outbox("kafka", frozenset({"walks"}))
+        assert await reader.acquire("test")
+        while pending := await reader.read(1_000):
+            await reader.acknowledge(pending)
+        await reader.release()
+
+    async def topic(self) -> list[int]:
+        """Return the numbers on the topic, per key in order."""
+        kafka = self._service.brokers["kafka"]
+        assert isinstance(kafka, Kafka)
+        (channel,) = self._service.channels()
+        return [orjson.loads(record.payload)["number"] for record in await everything(kafka, channel)]
+
+    async def has(self, count: int) -> bool:
+        return len(await self.topic()) >= count
+
+    async def operation(self, number: str) -> Operation:
+        found = await self._service.store.operations.find(UUID(number))
+        assert found is not None
+        return found
+
+
+@pytest_asyncio.fixture(params=STORES)
+async def walks(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str
+) -> AsyncIterator[Walks]:
+    name = f"svc_{uuid4().hex[:8]}"
+    (tmp_path / f"{name}.py").write_text(SERVICE.replace("STORE", STORES[request.param]).replace("NAME", name))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    for variable, value in {
+        "CORELIB_APP": name,
+        "SOUK_POSTGRES_DSN": request.getfixturevalue("postgres_dsn"),
+        "SOUK_AWS_ENDPOINT_URL": request.getfixturevalue("aws_endpoint"),
+        "SOUK_AWS_PREFIX": f"{name}-",
+        "SOUK_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "SOUK_KAFKA_PREFIX": f"{name}-",
+        "COLUMNS": "200",
+        "TERM": "xterm",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    service = Target(name).service()
+    await service.provision()
+    async with opened(service, brokers=True):
+        yield Walks(service)
+
+
+async def begun(*arguments: str, stderr: int = PIPE) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "corelib.cli", *arguments, stdout=PIPE, stderr=stderr
+    )
+
+
+async def end(process: Process) -> tuple[int, str, str]:
+    """Return the exit code, and what was said on standard output and standard error."""
+    out, complaints = await asyncio.wait_for(process.communicate(), _PATIENCE_SECONDS)
+    return process.returncode or 0, out.decode(), (complaints or b"").decode()
+
+
+async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_it_names(walks: Walks) -> None:
+    await walks.walked()
+    go = ("--go", "--reason", "a test", "--who", "ann")
+    process = await begun("replay", *go, "--rate", "4")  # one at a time, for a quarter of a minute
+    await until(lambda: walks.has(5))
+    process.send_signal(signal.SIGINT)
+    code, _, complaints = await end(process)
+    assert code == frame.INTERRUPTED
+    assert complaints.endswith("Interrupted.\n")
+    command = re.search(r"^It can be gone on with: corelib (replay --resume (\S+))$", complaints, re.MULTILINE)
+    assert command is not None
+
+    stopped, before = await walks.operation(command[2]), await walks.topic()
+    reached = stopped.progress["sent"]
+    assert stopped.ended is None
+    # What was on its way when Ctrl-C came may have arrived.
+    assert 5 - 1 <= reached <= len(before) <= reached + 1 < COUNT
+
+    code, out, complaints = await end(await begun(*shlex.split(command[1]), "--rate", "0", "--who", "bob"))
+    assert (code, complaints.splitlines()[-1]) == (frame.OK, f"Sending: {COUNT} of {COUNT}.")
+    assert f"Sent {COUNT} events again. It is written down as {command[2]}." in out
+    times = Counter(await walks.topic())
+    assert set(times) == set(range(COUNT))
+    assert {number for number, count in times.items() if count > 1} <= set(before)
+    assert times.total() - COUNT <= len(before) - reached
+    for key in range(KEYS):
+        of_the_key = [number for number in dict.fromkeys(await walks.topic()) if number % KEYS == key]
+        assert of_the_key == sorted(of_the_key)
+
+    final = await walks.operation(command[2])
+    assert (final.who, final.progress["sent"], final.ended is None) == ("ann", COUNT, False)
+    code, out, _ = await end(await begun("outbox", "audit"))
+    assert re.search(rf"replay resumed\W+bob\W+a test\W.*of {command[2]}, from {reached} ", out)
+
+
+async def test_on_a_terminal_a_bar_is_drawn_and_what_was_asked_goes_where_it_is_sent(walks: Walks) -> None:
+    """Standard output is for what was asked, so that it can be kept."""
+    await walks.walked()
+    controller, terminal = os.openpty()
+    process = await begun("replay", "--go", "--reason", "a test", stderr=terminal)
+    os.close(terminal)
+    drawn = asyncio.create_task(asyncio.to_thread(all_of, controller))
+    code, out, _ = await end(process)
+    assert code == frame.OK
+    assert "\x1b" not in out
+    assert f"Sent {COUNT} events again." in out
+    bars = re.findall(r"Sending ━+ (\d+)/(\d+) ", re.sub(r"\x1b\[[?\d]+[a-zA-Z]", "", await drawn))
+    assert bars[-1] == (str(COUNT), str(COUNT))
+
+
+def all_of(controller: int) -> str:
+    """Return what a process wrote to its terminal."""
+    parts: list[bytes] = []
+    with os.fdopen(controller, "rb", buffering=0) as screen, contextlib.suppress(OSError):  # the end of a terminal
+        while part := screen.read(4_096):
+            parts.append(part)
+    return b"".join(parts).decode()
+
+
+async def test_to_a_log_a_line_is_said_at_each_tenth(walks: Walks) -> None:
+    await walks.walked()
+    # Five at a time, which is less than a tenth.
+    code, out, complaints = await end(await begun("replay", "--go", "--reason", "a test", "--rate", "20"))
+    assert code == frame.OK
+    assert re.fullmatch(rf"(Sending: \d+ of {COUNT}\.\n)+", complaints)
+    told = [int(number) for number in re.findall(r"(\d+) of", complaints)]
+    tenths = [number * 10 // COUNT for number in told]
+    assert tenths == sorted(set(tenths))
+    assert 2 < len(told) <= 10
+    assert told[-1] == COUNT
+    assert "Sending" not in out
