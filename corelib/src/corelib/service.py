@@ -306,11 +306,12 @@ class Service:
             raise TypeError(f"service {self.name} has {', '.join(sorted(twice))} twice")
 
     def _require_room(self) -> None:
-        """What a store cannot keep it could neither send nor, of what others send, park."""
+        """What an outbox cannot keep can never be sent; what is only taken has room wherever it comes from."""
         most: int | None = getattr(self.store, "max_event_bytes", None)
-        if most is not None and (large := [channel.name for channel in self.channels() if channel.max_bytes > most]):
-            what = f"{', '.join(large)} with max_bytes above {most}, the most that {self.store.name} keeps of an event"
-            raise TypeError(f"service {self.name} has {what}")
+        channels = channels_of(self.publishes)
+        if most is not None and (large := sorted(channel.name for channel in channels if channel.max_bytes > most)):
+            what = f"{', '.join(large)} with max_bytes above {most}, the most that an outbox on {self.store.name} keeps"
+            raise TypeError(f"service {self.name} publishes to {what}")
 
     def _require_outcomes(self) -> None:
         """What an effect cannot publish is found out before it is run, not after."""

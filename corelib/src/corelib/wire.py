@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any
 from zlib import crc32
 
@@ -27,6 +28,7 @@ _ATTEMPTS = 3
 _SECONDS = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=_SECONDS, connect=2)
 _CONNECTIONS = 64
+_LARGE_BYTES = 1 << 20
 _OK = 200
 _SERVER_FAULT = 500
 _PASSING = frozenset(
@@ -104,7 +106,9 @@ class Wire:
         AWS_CALLS.labels(self._service, operation).inc()
         headers = self._signer.headers(operation, body, await self._aws.credentials(), datetime.now(UTC))
         timeout = _timeout(patience_seconds) if patience_seconds else _TIMEOUT
-        async with self._session.post(self._url, data=body, headers=headers, timeout=timeout) as response:
+        # As a file it is sent in pieces, between which others have their turn.
+        data = body if len(body) <= _LARGE_BYTES else BytesIO(body)
+        async with self._session.post(self._url, data=data, headers=headers, timeout=timeout) as response:
             if (date := response.headers.get(DATE)) is not None:
                 self._told = (date, asyncio.get_running_loop().time())
             raw = await response.read()

@@ -1,6 +1,7 @@
 """The DynamoDB store against a real endpoint: what is its own, beside the contract of every store."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,12 +11,12 @@ from corelib.dynamo.store import Dynamo
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Conflict, Duplicate, TooLarge
 from corelib.ids import uuid7
-from corelib.message import Envelope
+from corelib.message import Envelope, Record
 from corelib.metrics import AWS_CALLS
 from corelib.parking import failure_of
 from corelib.store import Failure
 from corelib.transaction import MAX_KEY_BYTES, Mark, size_of
-from dynamo.shop import CARTS, LINES, ORDERS, Placed, numbers, place, read, reader
+from dynamo.shop import CARTS, LINES, ORDERS, Open, Placed, numbers, place, read, reader
 
 
 def test_plain_values_survive_packing() -> None:
@@ -138,6 +139,26 @@ async def test_the_largest_event_of_a_service_can_be_sent_and_parked(store: Dyna
     await store.parking.park("Shelf.placed", pending.record, failure, attempts=5)
     (parked,) = await store.parking.list()
     assert (pending.record, parked.record, parked.reason) == (record, record, failure.reason)
+
+
+async def test_a_large_record_that_is_taken_out_while_it_is_listed_is_not_told_in_halves(open_store: Open) -> None:
+    store, other = await open_store(), await open_store()
+    records = [Record(ORDERS.name, "k", (("ce_id", letter),), letter.encode() * 800_000) for letter in "ab"]
+    for record in records:
+        await store.parking.park("Shelf.placed", record, Failure("broken"), attempts=1)
+    first, behind = await other.parking.list()
+    call = store._client.call
+    looks: list[Any] = []
+
+    async def late(operation: str, **params: Any) -> dict[str, Any]:
+        answer = await call(operation, **params)
+        if operation == "Query" and not looks:
+            looks.append(params)
+            await other.parking.remove(first)
+        return answer
+
+    store._client.call = late  # type: ignore[method-assign]
+    assert await store.parking.list() == [behind]
 
 
 async def test_more_than_four_megabytes_of_events_are_refused_clearly(store: Dynamo) -> None:

@@ -156,8 +156,10 @@ WRONG = [
     (lambda: Channel("x", max_bytes=896_001), "channel x: max_bytes is 896001, but may be 1 to 896000 on kafka"),
     (lambda: Channel("x", Transport.SQS, max_bytes=262_145), "channel x: .* may be 1 to 262144 on sqs"),
     (lambda: Channel("x", max_bytes=0), "channel x: max_bytes is 0"),
-    (lambda: service([], [], [Drawn], dynamo()), "service x has drawings with max_bytes above 350000, .* dynamodb"),
-    (lambda: service([Viewer()], [], [], dynamo()), "service x has drawings with max_bytes above 350000"),
+    (
+        lambda: service([], [], [Drawn], dynamo()),
+        "service x publishes to drawings with max_bytes above 350000, .* dynamodb",
+    ),
 ]
 
 
@@ -170,6 +172,7 @@ def test_what_is_declared_wrongly_is_refused_in_a_sentence(declared: Callable[[]
 def test_what_is_declared_rightly_is_taken() -> None:
     assert service([Scribe(), Reader()], [Door()], [Read]).name == "x"
     assert service([Viewer()], [], [Drawn]).name == "x"
+    assert service([Viewer()], [], [], dynamo()).name == "x"
     assert service([Scribe()], [], [Noted], dynamo()).name == "x"
 
 

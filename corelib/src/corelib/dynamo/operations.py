@@ -1,4 +1,8 @@
-"""Where the operations of operators are kept on DynamoDB: one partition, in order of ids and so of time."""
+"""Where the operations of operators are kept on DynamoDB: one partition, in order of ids and so of time.
+
+What an item has no room for, a large event that was skipped, lies in parts. They need no transaction: an operation is
+written by whoever does it, its parts before its item, and each time with what they had.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,8 +11,9 @@ from uuid import UUID
 import orjson
 
 from corelib.dynamo.client import Client
-from corelib.dynamo.items import Attribute
+from corelib.dynamo.items import Attribute, attribute
 from corelib.dynamo.layout import key_of
+from corelib.dynamo.parts import ROOM, joined, parts_of
 from corelib.operation import Operation
 
 _PARTITION = "operation"
@@ -23,13 +28,19 @@ class DynamoOperations:
 
     async def save(self, operation: Operation) -> None:
         """Write an operation, or how far it has come since."""
-        await self._client.call("PutItem", TableName=self._table, Item=_item(operation))
+        item = _item(operation)
+        progress = item["progress"]["S"].encode()
+        if len(progress) > ROOM:
+            parts = parts_of(_whole(item), progress)
+            await self._client.write_all(self._table, [{"PutRequest": {"Item": part}} for part in parts])
+            item = {**item, "progress": {"S": ""}, "parts": attribute(len(parts))}
+        await self._client.call("PutItem", TableName=self._table, Item=item)
 
     async def find(self, id: UUID) -> Operation | None:  # noqa: A002 -- the operation's own word
         """Return one, None where there is none."""
         key = key_of(_PARTITION, sort=str(id))
         answer = await self._client.call("GetItem", TableName=self._table, Key=key, ConsistentRead=True)
-        return _operation(answer["Item"]) if "Item" in answer else None
+        return await self._operation(answer["Item"]) if "Item" in answer else None
 
     async def list(self) -> Sequence[Operation]:
         """Return all, the latest first."""
@@ -41,7 +52,14 @@ class DynamoOperations:
             ScanIndexForward=False,
             ConsistentRead=True,
         )
-        return [_operation(item) async for page in pages for item in page["Items"]]
+        return [await self._operation(item) async for page in pages for item in page["Items"]]
+
+    async def _operation(self, item: Attribute) -> Operation:
+        count = item.pop("parts", None)
+        if count is not None:
+            progress = await joined(self._client, self._table, _whole(item), int(count["N"]))
+            item["progress"] = {"S": (progress or b"{}").decode()}
+        return _operation(item)
 
 
 def _item(operation: Operation) -> Attribute:
@@ -55,6 +73,10 @@ def _item(operation: Operation) -> Attribute:
         **({"ended": operation.ended.isoformat()} if operation.ended else {}),
     }
     return {**key_of(_PARTITION, sort=str(operation.id)), **{name: {"S": text} for name, text in texts.items()}}
+
+
+def _whole(item: Attribute) -> str:
+    return f"{_PARTITION}#{item['sk']['S']}"
 
 
 def _operation(item: Attribute) -> Operation:

@@ -2,7 +2,8 @@
 
 Beside the records stands one item for each queue. Its version is the number of the last record that joined or left,
 and every change of the queue is one transaction on condition of the version it has read. Numbers come from a counter
-and never come again, and so does no version.
+and never come again, and so does no version. What a record's item has no room for lies in parts, named by its number,
+that come and go in the same transactions.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -11,7 +12,6 @@ from hashlib import sha256
 from typing import Any, Literal
 from uuid import uuid4
 
-import orjson
 from botocore.exceptions import ClientError
 
 from corelib.aws import backoff
@@ -19,7 +19,8 @@ from corelib.aws_trouble import code_of
 from corelib.clock import Clock
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute, attribute
-from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of
+from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of, text_or_bytes
+from corelib.dynamo.parts import ROOM, joined, keys_of, parts_of
 from corelib.errors import Conflict
 from corelib.message import Record
 from corelib.parking import parked_as
@@ -28,8 +29,7 @@ from corelib.store import CLAIM, Failure, Parked, Queued
 _RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
 _LONGEST_SORT = 1_000
 _ATTEMPTS = 20
-_MOST_BYTES = 360_000  # of an item's 400 KB, so that reason and traceback have room
-_MOST_BYTES_OF_HEADERS = 50_000
+_BETWEEN = b"\n"  # headers and body: JSON has none within
 _WAITS = Failure("waits behind a parked event of its key")
 _Outcome = Literal["done", "known", "raced"]
 
@@ -89,17 +89,24 @@ class Parking:
 
     async def remove(self, parked: Parked) -> None:
         """Take one record out; with the last one goes the queue."""
-        record = key_of(_RECORDS, sort=parked.id)
+        key = key_of(_RECORDS, sort=parked.id)
+        there = await self._get(key)
+        if there is None:
+            return
+        parts = keys_of(_whole(there["number"]), _parts_in(there))
+        gone = [
+            self._operation("Delete", there, "number", Key=key),
+            *(self._plain("Delete", Key=each) for each in parts),
+        ]
         for attempt in range(_ATTEMPTS):
-            queue = await self._queue(parked.handler, parked.record.key)
+            queue = await self._get(_queue_key(parked.handler, parked.record.key))
             if queue is None:
                 return
             if queue["records"]["N"] == "1":
                 change = self._operation("Delete", queue, Key={name: queue[name] for name in ("pk", "sk")})
             else:
                 change = self._operation("Put", queue, Item=await self._counted(queue, -1))
-            gone = {"TableName": self._table, "Key": record, "ConditionExpression": "attribute_exists(pk)"}
-            if await self._write(change, {"Delete": gone}) != "raced":
+            if await self._write(change, *gone) != "raced":
                 return
             await backoff(min(attempt, 3))
         raise Conflict(f"others kept changing the queue of {parked.record.key} for {parked.handler}")
@@ -115,23 +122,24 @@ class Parking:
 
     async def _join(self, handler: str, record: Record, failure: Failure, attempts: int, *, begin: bool) -> bool:
         for attempt in range(_ATTEMPTS):
-            queue = await self._queue(handler, record.key)
+            queue = await self._get(_queue_key(handler, record.key))
             if queue is None and not begin:
                 return False
             now = microseconds(self._clock().now())
             counted = await self._counted(queue or _new_queue(handler, record.key, now), 1)
+            kept, parts = _kept(record, counted["version"])
             item: Attribute = {
                 **_record_key(handler, record),
-                **record_item(_fitting(record)),
+                **kept,
                 "number": counted["version"],
                 "handler": {"S": handler},
-                "reason": {"S": _reason(record, failure)},
+                "reason": {"S": failure.reason},
                 "traceback": {"S": failure.traceback},
                 "attempts": attribute(attempts),
                 "parked": attribute(now),
             }
-            joined = {"TableName": self._table, "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
-            if await self._write(self._operation("Put", queue, Item=counted), {"Put": joined}) != "raced":
+            joins = [self._operation("Put", None, Item=item), *(self._plain("Put", Item=part) for part in parts)]
+            if await self._write(self._operation("Put", queue, Item=counted), *joins) != "raced":
                 return True
             await backoff(min(attempt, 3))
         raise Conflict(f"others kept changing the queue of {record.key} for {handler}")
@@ -173,9 +181,9 @@ class Parking:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
 
-    async def _write(self, queue: Attribute, record: Attribute) -> _Outcome:
+    async def _write(self, queue: Attribute, record: Attribute, *parts: Attribute) -> _Outcome:
         try:
-            await self._client.call("TransactWriteItems", TransactItems=[queue, record])
+            await self._client.call("TransactWriteItems", TransactItems=[queue, record, *parts])
         except ClientError as error:
             if code_of(error) != "TransactionCanceledException":
                 raise
@@ -183,22 +191,22 @@ class Parking:
             return "known" if reasons[1]["Code"] == "ConditionalCheckFailed" else "raced"
         return "done"
 
-    def _operation(self, kind: str, before: Attribute | None, **target: Any) -> Attribute:
-        """Return a change of a queue's item on condition that it is still as it was read."""
+    def _operation(self, kind: str, before: Attribute | None, proof: str = "version", **target: Any) -> Attribute:
+        """Return a change of an item on condition that it is still as it was read: that its proof is."""
         if before is None:
-            condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-        else:
-            condition = {
-                "ConditionExpression": "#v = :v",
-                "ExpressionAttributeNames": {"#v": "version"},
-                "ExpressionAttributeValues": {":v": before["version"]},
-            }
-        return {kind: {"TableName": self._table, **target, **condition}}
+            return self._plain(kind, **target, ConditionExpression="attribute_not_exists(pk)")
+        condition = {
+            "ConditionExpression": "#p = :p",
+            "ExpressionAttributeNames": {"#p": proof},
+            "ExpressionAttributeValues": {":p": before[proof]},
+        }
+        return self._plain(kind, **target, **condition)
 
-    async def _queue(self, handler: str, key: str) -> Attribute | None:
-        answer = await self._client.call(
-            "GetItem", TableName=self._table, Key=_queue_key(handler, key), ConsistentRead=True
-        )
+    def _plain(self, kind: str, **target: Any) -> Attribute:
+        return {kind: {"TableName": self._table, **target}}
+
+    async def _get(self, key: Attribute) -> Attribute | None:
+        answer = await self._client.call("GetItem", TableName=self._table, Key=key, ConsistentRead=True)
         item: Attribute | None = answer.get("Item")
         return item
 
@@ -229,34 +237,40 @@ class Parking:
         }
         return [item async for page in self._client.pages("Query", **query) for item in page["Items"]]
 
+    async def _parked(self, item: Attribute) -> Parked | None:
+        """Return what is parked in an item; None where it was taken out while this was read."""
+        if count := _parts_in(item):
+            content = await joined(self._client, self._table, _whole(item["number"]), count)
+            if content is None:
+                return None
+            headers, _, body = content.partition(_BETWEEN)
+            item = {**item, "headers": {"S": headers.decode()}, "body": text_or_bytes(body)}
+        return _parked(item)
+
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
         items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
-        return [_parked(item) for item in sorted(items, key=lambda item: int(item["number"]["N"]))]
+        found = [await self._parked(item) for item in sorted(items, key=lambda item: int(item["number"]["N"]))]
+        return [parked for parked in found if parked is not None]
 
 
-def _fitting(record: Record) -> Record:
-    """Return a record as an item has room for it: of one that corelib did not publish, perhaps the beginning only."""
-    if _size_of(record) <= _MOST_BYTES:
-        return record
-    headers: tuple[tuple[str, str], ...] = ()
-    for header in record.headers:
-        if len(orjson.dumps((*headers, header))) <= _MOST_BYTES_OF_HEADERS:
-            headers += (header,)
-    return Record(record.channel, record.key, headers, record.payload[: _MOST_BYTES - _MOST_BYTES_OF_HEADERS])
+def _kept(record: Record, number: Attribute) -> tuple[Attribute, list[Attribute]]:
+    """Return what a record's item has of it, and the parts of what it has no room for."""
+    item = record_item(record)
+    headers = item["headers"]["S"].encode()
+    if len(headers) + len(record.payload) <= ROOM:
+        return item, []
+    parts = parts_of(_whole(number), headers + _BETWEEN + record.payload)
+    return {"channel": item["channel"], "key": item["key"], "parts": attribute(len(parts))}, parts
 
 
-def _size_of(record: Record) -> int:
-    """Return what a record takes as it is stored; its key is bounded by whoever sends it."""
-    return len(orjson.dumps(record.headers)) + len(record.payload)
+def _parts_in(item: Attribute) -> int:
+    return int(item["parts"]["N"]) if "parts" in item else 0
 
 
-def _reason(record: Record, failure: Failure) -> str:
-    size = _size_of(record)
-    if size <= _MOST_BYTES:
-        return failure.reason
-    return f"{failure.reason} [kept is the beginning: it has {size} bytes, DynamoDB keeps {_MOST_BYTES}]"
+def _whole(number: Attribute) -> str:
+    return f"{_RECORDS}#{number['N']}"
 
 
 def _record_key(handler: str, record: Record) -> Attribute:

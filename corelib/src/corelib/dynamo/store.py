@@ -43,7 +43,7 @@ class Dynamo(Documents):
     name = "dynamodb"
     together = 1
     max_event_bytes = 350_000
-    """An item has 400 KB: as much is left for why it was parked, and for its keys."""
+    """An item of the outbox has 400 KB: as much is left for its keys and names."""
 
     def __init__(
         self,
