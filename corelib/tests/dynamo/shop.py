@@ -7,6 +7,7 @@ from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Index, Table
 from corelib.message import Channel, Event, Transport
+from corelib.metrics import AWS_CALLS
 from corelib.store import Pending, Store
 
 ORDERS = Channel("orders")
@@ -49,3 +50,8 @@ def numbers(pending: list[Pending] | tuple[Pending, ...], order_id: str = "o-1")
 
 async def read(outbox: Outbox, limit: int = 100) -> list[Pending]:
     return list(await outbox.read(limit))
+
+
+def queries() -> float:
+    """Return how many queries this process has asked so far."""
+    return float(AWS_CALLS.labels("dynamodb", "Query")._value.get())

@@ -9,7 +9,7 @@ from corelib.clock import ManualClock
 from corelib.dynamo.layout import Entry
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Conflict
-from dynamo.shop import Mailed, Open, numbers, place, read, reader
+from dynamo.shop import Mailed, Open, Placed, numbers, place, queries, read, reader
 
 
 async def test_records_are_read_again_until_acknowledged(store: Dynamo) -> None:
@@ -89,6 +89,51 @@ async def test_a_gap_of_any_length_costs_a_read_a_page_and_is_filled_from_its_be
             found += numbers(some)
             await outbox.acknowledge(some)
     assert found == list(range(35))
+
+
+async def test_a_full_memory_is_sent_of_before_gaps_are_read(open_store: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, relaying = await open_store(), await open_store()
+    outbox, other = await reader(relaying), await reader(writer, "other")
+    gaps, ready = [f"o-{number}" for number in range(2, 6)], "o-1"
+    for key in (*gaps, ready):
+        async with writer.transaction() as tx:
+            for number in range(10):
+                tx.publish(Placed(order_id=key, number=number, text="x" * 10_000))
+    positions = [each.position for each in await read(other)]
+    entries = [each for each in positions if isinstance(each, Entry)]
+    monkeypatch.setattr("corelib.dynamo.waiting._MOST_BYTES", 100_000)
+    monkeypatch.setattr("corelib.dynamo.waiting._MOST_BYTES_AT_ONCE", 25_000)
+    outbox.offer([each for each in entries if each.record.key in gaps and each.sequence == 9])
+    outbox.offer([each for each in entries if each.record.key == ready])
+    outbox._sweep_at = float("inf")
+    before = queries()
+    first = await read(outbox)
+    assert (numbers(first), queries(), outbox._waiting.full) == ([0, 1, 2], before, True)
+    found = {key: numbers(first, key) for key in (*gaps, ready)}
+    async with asyncio.timeout(30):
+        while sum(map(len, found.values())) < 5 * 10 - 4:
+            await outbox.acknowledge(first)
+            first = await read(outbox)
+            for key in found:
+                found[key] += numbers(first, key)
+    assert found == {**{key: list(range(10)) for key in gaps}, ready: list(range(6))}
+
+
+async def test_who_fills_the_memory_anew_does_not_let_a_stream_with_a_gap_wait(
+    open_store: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store()
+    outbox = await reader(store)
+    await place(store, "o-2", 0)
+    await outbox.acknowledge(await read(outbox))
+    await outbox.release()
+    await place(store, "o-2", 1)  # behind one of which the next relay does not know that it was sent
+    await place(store, "o-1", *range(10))
+    monkeypatch.setattr("corelib.dynamo.waiting._MOST_ENTRIES", 5)
+    outbox = await reader(store)
+    pending = await read(outbox)
+    assert outbox._waiting.full
+    assert (numbers(pending, "o-1"), numbers(pending, "o-2")) == (list(range(10)), [1])
 
 
 async def test_a_restarted_relay_goes_on_after_what_was_sent(open_store: Open) -> None:

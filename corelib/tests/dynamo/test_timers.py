@@ -6,8 +6,7 @@ from typing import Any
 
 from corelib.clock import ManualClock
 from corelib.dynamo.store import Dynamo
-from corelib.metrics import AWS_CALLS
-from dynamo.shop import CHANNELS, MAILS, ORDERS, Mailed, Open, Placed, numbers, read, reader
+from dynamo.shop import CHANNELS, MAILS, ORDERS, Mailed, Open, Placed, numbers, queries, read, reader
 
 
 async def test_timers_fire_when_due_and_in_order(store: Dynamo, clock: ManualClock) -> None:
@@ -56,10 +55,6 @@ async def test_the_largest_event_is_scheduled_on_each_of_its_channels(store: Dyn
 
 # So long that no look in passing helps a test.
 NEVER = 3600.0
-
-
-def queries() -> float:
-    return float(AWS_CALLS.labels("dynamodb", "Query")._value.get())
 
 
 async def schedule(store: Dynamo, at: datetime, number: int = 0) -> None:

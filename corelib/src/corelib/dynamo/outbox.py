@@ -105,10 +105,12 @@ class Outbox:
 
     async def read(self, limit: int) -> Sequence[Pending]:
         """Return the next committed records after the last acknowledged one; empty when idle."""
-        if _now() >= self._sweep_at and not self._waiting.full:
+        room = not self._waiting.full
+        if room and _now() >= self._sweep_at:
             await self._sweep()
         entries = self._waiting.ready(limit)
-        if len(entries) < min(limit, len(self._waiting)):
+        # Without room, what can be sent goes first; room as there was before the sweep, which may take it each time.
+        if len(entries) < min(limit, len(self._waiting)) and (room or not entries):
             await self._close_gaps()
             entries = self._waiting.ready(limit)
         self._in_hand = {(entry.stream, entry.sequence): entry.shard for entry in entries}
