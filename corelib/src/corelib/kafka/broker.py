@@ -203,9 +203,6 @@ class Kafka:
             while start < len(indexes):
                 channel = records[indexes[start]].channel
                 batch, taken = self._batch(producer, channel, (records[i] for i in islice(indexes, start, None)))
-                if not taken:
-                    sent[indexes[start]] = Refused(f"the record exceeds {LARGEST_BYTES} bytes")
-                    return None
                 size = batch.size()
                 future = await producer.send_batch(batch, topic, partition=partition)
                 await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
