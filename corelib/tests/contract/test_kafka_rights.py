@@ -1,9 +1,10 @@
 """Rights that Kafka takes away and gives back: whoever works there says what it lacks, waits, and goes on by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -11,12 +12,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from corelib.actor import Actor, receive
+from corelib.broker import Outgoing
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
 from corelib.errors import Unavailable
+from corelib.headers import SMALL
 from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
 from corelib.kafka.cluster import Cluster
+from corelib.kafka.lag import lag_of
 from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event, Record
 from corelib.supervisor import Supervisor
@@ -28,8 +32,8 @@ from devstack.settings import free_ports
 
 NOTES = Channel("notes", partitions=1)
 # As the protocol numbers them: kinds of resources, of operations; a literal name; a right that is denied.
-TOPIC, GROUP = 2, 3
-ALL, READ, WRITE = 2, 3, 4
+TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 2, 3, 4, 5
+ALL, READ, WRITE, CREATE, DESCRIBE = 2, 3, 4, 5, 8
 LITERAL, DENY = 3, 2
 
 
@@ -128,3 +132,47 @@ async def test_who_may_not_write_to_a_topic_is_told_so(guarded: Guarded, operati
             return list(await kafka.send([record("again")])) == [True]
 
         await until(sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "what"),
+    [(TOPIC, WRITE, "the topic"), (TOPIC, ALL, "the topic"), (TRANSACTIONAL_ID, WRITE, "the transactional id")],
+)
+async def test_a_relay_between_logs_is_told_what_right_it_lacks(
+    guarded: Guarded, kind: int, operation: int, what: str
+) -> None:
+    async with opened(guarded.service, f"t{uuid4().hex[:8]}-") as kafka:
+        sink = kafka.log("outbox")
+
+        async def sent() -> None:
+            await sink.begin()
+            await sink.send([Outgoing(NOTES.name, "k", 0, SMALL[0], b"{}")], b"receipt")
+            await sink.commit()
+
+        await sent()
+        name = kafka.topic("notes") if kind == TOPIC else kafka.topic("outbox")
+        async with guarded.denied(kind, name, operation):
+            with pytest.raises(Unavailable, match=f"lacks a right to {what}"):
+                await sent()
+        await sink.close()
+
+
+async def test_who_may_not_see_a_group_is_told_so(guarded: Guarded) -> None:
+    prefix = f"t{uuid4().hex[:8]}-"
+    group = f"{prefix}readers"
+    async with opened(guarded.service, prefix) as kafka, guarded.denied(GROUP, group, DESCRIBE):
+        with pytest.raises(Unavailable, match="lacks a right to the consumer group"):
+            await lag_of(kafka.cluster, group, [kafka.topic("notes")])
+
+
+async def test_who_may_not_create_a_topic_is_told_so(guarded: Guarded) -> None:
+    kafka = Kafka(guarded.service, prefix=f"t{uuid4().hex[:8]}-")
+    making: dict[str, Callable[[], Awaitable[object]]] = {
+        kafka.topic("notes"): partial(kafka.provision, [NOTES]),
+        kafka.topic("outbox-receipts"): kafka.log("outbox").begin,
+    }
+    async with guarded.denied(CLUSTER, "kafka-cluster", CREATE):
+        for topic, made in making.items():
+            async with guarded.denied(TOPIC, topic, CREATE):
+                with pytest.raises(Unavailable, match=f"could not create the topic {topic}: this client lacks a right"):
+                    await made()

@@ -1,18 +1,19 @@
 """What is asked of a Kafka cluster about itself, and topics as it is to create them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 
 from corelib.errors import Unavailable
-from corelib.kafka.cluster import Cluster
+from corelib.kafka.cluster import Cluster, reason_of
 
 _DEADLINE_SECONDS = 15.0
+_TOPIC_EXISTS = 36
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ async def administering(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
         await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
-        raise Unavailable("kafka", repr(error)) from error
+        raise Unavailable("kafka", reason_of(error)) from error
     finally:
         await admin.close()
 
@@ -60,6 +61,14 @@ async def settings_of(admin: AIOKafkaAdminClient, names: Collection[str]) -> dic
         for answer in answers
         for _, _, _, name, settings in answer.resources
     }
+
+
+async def create(admin: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> None:
+    """Create topics; those that exist are left as they are. Raises `Unavailable` for what the cluster refuses."""
+    answer = await admin.create_topics(topics)
+    for topic, code, *_ in answer.topic_errors:
+        if code not in (0, _TOPIC_EXISTS):
+            raise Unavailable("kafka", f"could not create the topic {topic}: {reason_of(for_code(code)())}")
 
 
 def new_topic(name: str, partitions: int, **configs: str) -> NewTopic:

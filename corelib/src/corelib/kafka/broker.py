@@ -7,22 +7,16 @@ from itertools import islice
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    TopicAlreadyExistsError,
-    TopicAuthorizationFailedError,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
-from corelib.kafka.admin import new_topic
+from corelib.kafka.admin import administering, create, new_topic
 from corelib.kafka.batches import LARGEST_BYTES, TOPIC_BYTES, BatchSizes, too_large
-from corelib.kafka.cluster import Cluster, reason_of
+from corelib.kafka.cluster import Cluster, reason_of, unseen
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
 from corelib.kafka.subscription import KafkaSubscription
@@ -32,7 +26,6 @@ from corelib.transaction import size_of
 _OVERHEAD_BYTES = 128  # of a batch and its first record, beside what is in them
 _DEADLINE_SECONDS = 15.0
 _METADATA_SECONDS = 2.0  # what is there goes out no later than this, when something else is missing
-_TOPIC_EXISTS = 36
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +69,7 @@ class Kafka:
             await asyncio.wait_for(producer.start(), _DEADLINE_SECONDS)
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
-            raise Unavailable(self.name, f"{error!r}{await self.cluster.why()}") from error
+            raise Unavailable(self.name, f"{reason_of(error)}{await self.cluster.why()}") from error
         return producer
 
     async def close(self) -> None:
@@ -91,7 +84,7 @@ class Kafka:
         try:
             answered = await asyncio.wait_for(producer.client.force_metadata_update(), 2)
         except (KafkaError, TimeoutError, OSError) as error:
-            raise Unavailable(self.name, repr(error)) from error
+            raise Unavailable(self.name, reason_of(error)) from error
         if not answered:
             raise Unavailable(self.name, f"no broker of {self.cluster.bootstrap} answers")
 
@@ -100,12 +93,11 @@ class Kafka:
         try:
             cluster = await asyncio.wait_for(self._connected().client.fetch_all_metadata(), 2)
         except (KafkaError, TimeoutError, OSError) as error:
-            raise Unavailable(self.name, repr(error)) from error
+            raise Unavailable(self.name, reason_of(error)) from error
         return [topic for channel in channels if (topic := self.topic(channel.name)) not in cluster.topics()]
 
     async def provision(self, channels: Sequence[Channel]) -> None:
         """Create missing topics; those that exist are left as they are."""
-        admin = AIOKafkaAdminClient(**self.cluster.options)
         topics = [
             new_topic(
                 self.topic(channel.name),
@@ -115,18 +107,8 @@ class Kafka:
             )
             for channel in channels
         ]
-        try:
-            await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
-            answer = await admin.create_topics(topics)
-        except TopicAlreadyExistsError:
-            return
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise Unavailable(self.name, repr(error)) from error
-        finally:
-            await admin.close()
-        for topic, code, *_ in answer.topic_errors:
-            if code not in (0, _TOPIC_EXISTS):
-                raise Unavailable(self.name, f"could not create the topic {topic}: error {code}")
+        async with administering(self.cluster) as admin:
+            await create(admin, topics)
 
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:
         """Return a consumer group's subscription, not yet open."""
@@ -189,10 +171,9 @@ class Kafka:
         try:
             return len(await asyncio.wait_for(self._connected().partitions_for(topic), _METADATA_SECONDS))
         except (KafkaError, TimeoutError) as error:
-            log.warning("records wait for their topic", topic=topic, reason=reason_of(error))
-            if isinstance(error, TopicAuthorizationFailedError):
-                return Unavailable(self.name, reason_of(error))
-            return Unavailable(self.name, f"topic {topic} does not exist, or no broker tells of it ({error!r})")
+            reason = unseen(topic, error)
+            log.warning("records wait for their topic", topic=topic, reason=reason)
+            return Unavailable(self.name, reason)
 
     async def _send_partition(
         self, topic: str, partition: int, indexes: list[int], records: Sequence[Record], sent: list[bool | Refused]

@@ -151,3 +151,12 @@ def reason_of(error: BaseException) -> str:
     if (what := _RIGHTS.get(type(error))) is None:
         return repr(error)
     return f"this client lacks a right to {what}: grant it that ({error})"
+
+
+def unseen(topic: str, error: BaseException) -> str:
+    """Say why nobody tells a topic's partitions, and what to do about it."""
+    if type(error) in _RIGHTS:
+        return reason_of(error)
+    return (
+        f"topic {topic} does not exist, or no broker tells of it: create it, what waits goes on by itself ({error!r})"
+    )

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from corelib.errors import Unavailable
 from corelib.history import Page, Past, Place, Selection
 from corelib.kafka.admin import administering, topics_of
-from corelib.kafka.cluster import Cluster
+from corelib.kafka.cluster import Cluster, reason_of
 from corelib.kafka.subscription import record_of
 
 _PAGE = 500
@@ -61,7 +61,7 @@ class KafkaHistory:
             await consumer.start()
             yield consumer
         except KafkaError as error:
-            raise Unavailable("kafka", repr(error)) from error
+            raise Unavailable("kafka", reason_of(error)) from error
         finally:
             await consumer.stop()
 

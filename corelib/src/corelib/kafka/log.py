@@ -13,16 +13,15 @@ from collections.abc import AsyncIterator, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced
 from aiokafka.producer import sender
 
 from corelib.broker import Outgoing
 from corelib.errors import LeaseLost, NeverTaken, Unavailable
 from corelib.headers import SMALL
-from corelib.kafka.admin import new_topic, topics_of
+from corelib.kafka.admin import administering, create, new_topic, topics_of
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, as_large, encode, too_large
-from corelib.kafka.cluster import Cluster
+from corelib.kafka.cluster import Cluster, reason_of, unseen
 
 _RECENT = 1_000  # offsets, of receipts and of the marks that end their transactions
 _DEADLINE_SECONDS = 30.0
@@ -59,6 +58,8 @@ class KafkaLog:
         None when there is none, or in plain mode. Raises `Unavailable`.
         """
         await self.close()
+        if self._exactly_once:
+            await self._make_receipts()
         producer = AIOKafkaProducer(
             **self._cluster.options,
             transactional_id=self._name if self._exactly_once else None,
@@ -72,13 +73,11 @@ class KafkaLog:
         )
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
-                if self._exactly_once:
-                    await self._make_receipts()
                 await producer.start()
                 receipt = await self._last_receipt() if self._exactly_once else None
         except (KafkaError, TimeoutError, OSError) as error:
             await _stop(producer)
-            raise Unavailable("kafka", repr(error)) from error
+            raise Unavailable("kafka", reason_of(error)) from error
         self._producer = producer
         return receipt
 
@@ -127,7 +126,7 @@ class KafkaLog:
             raise LeaseLost(f"another relay sends under the name {self._name}") from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
-            raise Unavailable("kafka", repr(error)) from error
+            raise Unavailable("kafka", reason_of(error)) from error
         except NeverTaken:
             await self.close()
             raise
@@ -148,7 +147,7 @@ class KafkaLog:
             async with asyncio.timeout(_METADATA_SECONDS):
                 return len(await producer.partitions_for(topic))
         except (KafkaError, TimeoutError) as error:
-            raise Unavailable("kafka", f"topic {topic} does not exist, or no broker tells of it ({error!r})") from error
+            raise Unavailable("kafka", unseen(topic, error)) from error
 
     async def _send_partition(
         self, producer: AIOKafkaProducer, channel: str, partition: int, rows: Sequence[Outgoing]
@@ -171,16 +170,11 @@ class KafkaLog:
         await (await producer.send_batch(batch, receipts_of(self._name), partition=0))
 
     async def _make_receipts(self) -> None:
-        admin = AIOKafkaAdminClient(**self._cluster.options)
         topic = new_topic(receipts_of(self._name), 1, **{"cleanup.policy": "compact", "segment.ms": "600000"})
-        try:
-            await admin.start()
+        async with administering(self._cluster) as admin, asyncio.timeout(_DEADLINE_SECONDS):
             # Whoever may not create topics is no worse off where somebody else did.
             if not await topics_of(admin, [topic.name]):
-                with contextlib.suppress(TopicAlreadyExistsError):
-                    await admin.create_topics([topic])
-        finally:
-            await admin.close()
+                await create(admin, [topic])
 
     async def _last_receipt(self) -> bytes | None:
         consumer = AIOKafkaConsumer(**self._cluster.options, isolation_level="read_committed", enable_auto_commit=False)
@@ -224,9 +218,9 @@ async def _stop(producer: AIOKafkaProducer, *, abort: bool = False) -> None:
             if abort:
                 await producer.abort_transaction()
     except (KafkaError, TimeoutError) as error:
-        log.debug("a transaction is left for the next producer to abort", reason=repr(error))
+        log.debug("a transaction is left for the next producer to abort", reason=reason_of(error))
     try:
         async with asyncio.timeout(5):
             await producer.stop()
     except (KafkaError, TimeoutError) as error:
-        log.debug("a producer did not stop cleanly", reason=repr(error))
+        log.debug("a producer did not stop cleanly", reason=reason_of(error))
