@@ -19,6 +19,7 @@ locals {
   }
 
   queues = {
+    # Each receive of a function's is a try: after five, a minute apart, someone is told (contracts.channels).
     notifications = { visibility_seconds = 60, max_receives = 5 }
   }
 

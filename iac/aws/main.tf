@@ -128,7 +128,7 @@ module "queue" {
   account_id         = var.account_id
   key_id             = module.key["data"].alias
   visibility_seconds = each.value.visibility_seconds
-  max_receives       = each.value.max_receives
+  max_receives       = try(each.value.max_receives, null)
   alarm_topic_arn    = module.watch.alarm_topic_arn
 }
 

@@ -47,8 +47,15 @@ output "buckets" {
 }
 
 output "queues" {
-  description = "Names of the queues and of their dead letters, by logical name."
-  value       = { for queue, made in module.queue : queue => { name = made.name, url = made.url, dead_letters = made.dead_letters_name } }
+  description = "Names of the queues and of their dead letters, and how often a message is given out before it is one, by logical name."
+  value = {
+    for queue, made in module.queue : queue => {
+      name         = made.name
+      url          = made.url
+      dead_letters = made.dead_letters_name
+      max_receives = made.max_receives
+    }
+  }
 }
 
 output "topics" {

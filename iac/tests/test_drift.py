@@ -12,10 +12,10 @@ import pytest
 
 from contracts import channels
 from corelib.kafka.log import receipts_of
-from corelib.message import Transport
+from corelib.message import Channel, Transport
 from devstack.keys import Secrets
 from fn_notify import deploy, handler
-from iac import evidence
+from iac import evidence, names
 from job_analytics.sinks import BUCKET
 from svc_user.store import SESSIONS
 
@@ -96,6 +96,13 @@ def test_queues_are_those_of_the_code(plan: dict[str, Any]) -> None:
     assert names == wanted | {f"{name}-dlq" for name in wanted}
 
 
+def test_a_queue_gives_a_message_out_as_often_as_its_channel_says(plan: dict[str, Any]) -> None:
+    queue = plan["configuration"]["root_module"]["module_calls"]["queue"]["module"]
+    assert queue["variables"]["max_receives"]["default"] == Channel("any", Transport.SQS).max_receives
+    planned = {name: queue["max_receives"] for name, queue in names.of_plan(plan)["queues"].items()}
+    assert planned == {each.name: each.max_receives for each in channels.ALL if each.transport is Transport.SQS}
+
+
 def test_buckets_are_those_of_the_code(plan: dict[str, Any], described: dict[str, Any]) -> None:
     buckets = {values["bucket"].removeprefix(_PREFIX) for values in _planned(plan, "aws_s3_bucket")}
     named = {name for service in described.values() for name in service["resources"]}
@@ -134,6 +141,17 @@ def test_the_function_is_the_one_that_devstack_deploys(plan: dict[str, Any], aws
     (wanted,) = _planned(plan, "aws_lambda_event_source_mapping")
     assert wanted["batch_size"] == mapping["BatchSize"]
     assert wanted["function_response_types"] == mapping["FunctionResponseTypes"]
+
+
+def test_the_functions_queue_is_the_one_that_devstack_deploys(plan: dict[str, Any], aws_endpoint: str) -> None:
+    deploy.deploy(aws_endpoint, _PREFIX, "ap-south-1")
+    sqs = boto3.client("sqs", endpoint_url=aws_endpoint, region_name="ap-south-1")
+    url = sqs.get_queue_url(QueueName=f"{_PREFIX}{channels.NOTIFICATIONS.name}")["QueueUrl"]
+    deployed = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy", "VisibilityTimeout"])
+    redrive = json.loads(deployed["Attributes"]["RedrivePolicy"])
+    assert int(redrive["maxReceiveCount"]) == channels.NOTIFICATIONS.max_receives
+    (planned,) = (queue for queue in _planned(plan, "aws_sqs_queue") if url.endswith(f"/{queue['name']}"))
+    assert planned["visibility_timeout_seconds"] == int(deployed["Attributes"]["VisibilityTimeout"])
 
 
 def _allowed(plan: dict[str, Any], service: str, api: str, mark: str) -> set[str]:

@@ -113,7 +113,7 @@ class Drains:
             url = ""
             if channel.transport is Transport.SQS:
                 queues = Queues(store.aws)
-                await queues.provision(channel.name)
+                await queues.provision(channel)
                 url = await queues.url(channel.name)
             bare = Bare(session, self.endpoint, store.aws, await store.aws.credentials())
             shards = [

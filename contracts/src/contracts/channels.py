@@ -7,7 +7,9 @@ PRODUCTS = Channel("products", compacted=True)
 STOCK = Channel("stock")
 ORDERS = Channel("orders")
 PAYMENTS = Channel("payments")
-NOTIFICATIONS = Channel("notifications", transport=Transport.SQS)
+# A function takes from it, which gives nothing back untouched: each receive is a try. What fails five times, a minute
+# apart, is a dead letter and raises an alarm; five is the least that AWS advises for a function's queue.
+NOTIFICATIONS = Channel("notifications", transport=Transport.SQS, max_receives=5)
 ANALYTICS_RESULTS = Channel("analytics-results", compacted=True)
 ANALYTICS_PARKED = Channel("analytics-parked")
 

@@ -28,6 +28,9 @@ class Transport(StrEnum):
 
 MAX_BYTES = {Transport.KAFKA: 896_000, Transport.SQS: 256 * 1024}
 """The most that `Channel.max_bytes` may be: a batch of the relay's around one record, a message of SQS."""
+MAX_RECEIVES = 100
+"""What `Channel.max_receives` is unless it is given; Terraform's module of a queue has the same."""
+_MOST_RECEIVES = 1000  # of SQS
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Channel:
     """A Kafka topic or an SQS queue, by its logical name (settings may prefix it).
 
     `max_bytes` is what an event may have, its attributes included: `publish` refuses more. By default it is what every
-    store and transport takes.
+    store and transport takes. `max_receives` is how often a queue gives a message out before it is a dead letter. A
+    consumer parks poison itself, and gives back unhandled what it has in hand when it stops: by default only what ends
+    its consumer each time gets there. For a function (Lambda), which has no parking lot, say how often it is to try.
     """
 
     name: str
@@ -43,12 +48,16 @@ class Channel:
     partitions: int = 4
     compacted: bool = False
     max_bytes: int = 256 * 1024
+    max_receives: int = MAX_RECEIVES
 
     def __post_init__(self) -> None:
         """Raise `TypeError` for a limit that the transport cannot keep."""
         most = MAX_BYTES[self.transport]
         if not 0 < self.max_bytes <= most:
             what = f"max_bytes is {self.max_bytes}, but may be 1 to {most} on {self.transport}"
+            raise TypeError(f"channel {self.name}: {what}")
+        if not 1 <= self.max_receives <= _MOST_RECEIVES:
+            what = f"max_receives is {self.max_receives}, but may be 1 to {_MOST_RECEIVES}"
             raise TypeError(f"channel {self.name}: {what}")
 
 

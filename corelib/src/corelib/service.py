@@ -119,6 +119,7 @@ class Service:
                     "partitions": channel.partitions,
                     "compacted": channel.compacted,
                     "max_bytes": channel.max_bytes,
+                    "max_receives": channel.max_receives,
                 }
                 for channel in self.channels()
             ],

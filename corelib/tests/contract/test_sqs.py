@@ -14,10 +14,10 @@ from corelib.errors import Unavailable
 from corelib.history import REPLAY_HEADER
 from corelib.message import Channel, Record, Transport
 from corelib.sqs.broker import Sqs
-from corelib.sqs.queues import MAX_RECEIVES
 
 MAILS = Channel("mails", Transport.SQS)
 LEDGER = Channel("ledger.fifo", Transport.SQS)
+CALLS = Channel("calls", Transport.SQS, max_receives=3)
 
 
 def record(number: int, channel: str = "mails", key: str = "k", size: int = 0) -> Record:
@@ -37,7 +37,7 @@ async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
 async def sqs(aws: Aws) -> AsyncIterator[Sqs]:
     sqs = Sqs(aws)
     await sqs.open()
-    await sqs.provision([MAILS, LEDGER, Channel("orders")])
+    await sqs.provision([MAILS, LEDGER, CALLS, Channel("orders")])
     yield sqs
     await sqs.close()
 
@@ -113,13 +113,17 @@ async def test_nothing_is_acknowledged_behind_a_refused_record(sqs: Sqs, aws: Aw
     assert len(await received(aws, "ledger.fifo")) == 1
 
 
-async def test_what_is_received_as_often_as_it_may_be_moves_to_the_dead_letter_queue(sqs: Sqs, aws: Aws) -> None:
+@pytest.mark.parametrize("channel", [MAILS, CALLS], ids=lambda channel: channel.name)
+async def test_what_is_received_as_often_as_its_channel_says_is_a_dead_letter(
+    sqs: Sqs, aws: Aws, channel: Channel
+) -> None:
     client = await aws.client("sqs")
-    await sqs.send([record(1)])
-    url = (await client.get_queue_url(QueueName=f"{aws.prefix}mails"))["QueueUrl"]
-    for _ in range(MAX_RECEIVES + 1):
-        await client.receive_message(QueueUrl=url, VisibilityTimeout=0)
-    (dead,) = await received(aws, "mails-dlq")
+    await sqs.send([record(1, channel.name)])
+    url = (await client.get_queue_url(QueueName=f"{aws.prefix}{channel.name}"))["QueueUrl"]
+    for _ in range(channel.max_receives):
+        assert (await client.receive_message(QueueUrl=url, VisibilityTimeout=0))["Messages"]
+    assert not (await client.receive_message(QueueUrl=url, VisibilityTimeout=0)).get("Messages")
+    (dead,) = await received(aws, f"{channel.name}-dlq")
     assert dead["Body"] == record(1).payload.decode()
 
 

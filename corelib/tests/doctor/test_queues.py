@@ -11,6 +11,8 @@ from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues, dead_letters_of
 from doctor.notes import Mailed, said
 
+(LETTERS,) = Mailed.channels
+
 
 async def test_queues_that_are_missing_and_dead_letters(aws_endpoint: str) -> None:
     prefix = f"t{uuid4().hex[:8]}-"
@@ -24,7 +26,7 @@ async def test_queues_that_are_missing_and_dead_letters(aws_endpoint: str) -> No
     await asked.open()
     await asked.call("CreateQueue", QueueName=f"{prefix}letters")
     assert "has no dead-letter queue" in await said(queues.queues, service)
-    await asked.provision("letters")
+    await asked.provision(LETTERS)
     assert not await said(queues.queues, service)
     url = await asked.url("letters")
     for seconds, found in (("60", "problem queue letters: keeps messages for 0:01:00"), ("86400", "")):
@@ -66,7 +68,7 @@ async def test_a_queue_that_nobody_takes_from_is_told_from_one_that_is_worked_of
     service = Service("mail", settings, store=store, publishes=[Mailed], brokers=[Sqs(settings.aws())])
     asked = Queues(settings.aws())
     await asked.open()
-    await asked.provision("letters")
+    await asked.provision(LETTERS)
     url = await asked.url("letters")
     for _ in range(3):
         await asked.call("SendMessage", QueueUrl=url, MessageBody="a letter")

@@ -156,6 +156,8 @@ WRONG = [
     (lambda: Channel("x", max_bytes=896_001), "channel x: max_bytes is 896001, but may be 1 to 896000 on kafka"),
     (lambda: Channel("x", Transport.SQS, max_bytes=262_145), "channel x: .* may be 1 to 262144 on sqs"),
     (lambda: Channel("x", max_bytes=0), "channel x: max_bytes is 0"),
+    (lambda: Channel("x", Transport.SQS, max_receives=0), "channel x: max_receives is 0, but may be 1 to 1000"),
+    (lambda: Channel("x", Transport.SQS, max_receives=1_001), "channel x: max_receives is 1001"),
     (
         lambda: service([], [], [Drawn], dynamo()),
         "service x publishes to drawings with max_bytes above 350000, .* dynamodb",

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 SENDER = "orders@souk.example"
-_MAX_RECEIVES = 5
+_MAX_RECEIVES = 5  # as the contract of the queue has it, where the reason stands (contracts.channels)
 _VISIBILITY_SECONDS = 60
 _BATCH = 10
 _READY_SECONDS = 30

@@ -85,7 +85,7 @@ class Sqs:
         """Create missing queues, each with its dead-letter queue; idempotent."""
         for channel in channels:
             if channel.transport is Transport.SQS:
-                await self._queues.provision(channel.name)
+                await self._queues.provision(channel)
 
     def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:  # noqa: ARG002 -- see below
         """Return a subscription to these queues, not yet open.

@@ -8,14 +8,9 @@ from botocore.exceptions import ClientError
 from corelib.aws import Aws
 from corelib.aws_trouble import Refusals, code_of
 from corelib.errors import Unavailable
+from corelib.message import Channel
 from corelib.wire import SQS, wire
 
-MAX_RECEIVES = 100
-"""How often a message is given out before it is a dead letter.
-
-Consumers park poison themselves, and give back unhandled what they have in hand when they stop: only what ends its
-consumer each time should get there.
-"""
 BATCH = 10
 _FIFO = ".fifo"
 _MISSING = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
@@ -62,12 +57,12 @@ class Queues:
             raise Unavailable("sqs", f"queue {name}: {error}") from error
         return None
 
-    async def provision(self, channel: str) -> None:
+    async def provision(self, channel: Channel) -> None:
         """Create a channel's queue and its dead-letter queue where they are missing; idempotent."""
-        dead = await self._create(dead_letters_of(channel), {})
+        dead = await self._create(dead_letters_of(channel.name), {})
         answer = await self.call("GetQueueAttributes", QueueUrl=dead, AttributeNames=["QueueArn"])
-        redrive = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": str(MAX_RECEIVES)}
-        self._urls[channel] = await self._create(channel, {"RedrivePolicy": json.dumps(redrive)})
+        redrive = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": channel.max_receives}
+        self._urls[channel.name] = await self._create(channel.name, {"RedrivePolicy": json.dumps(redrive)})
 
     async def _create(self, channel: str, attributes: dict[str, str]) -> str:
         fixed = {"FifoQueue": "true"} if is_fifo(channel) else {}

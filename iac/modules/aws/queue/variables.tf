@@ -39,9 +39,10 @@ variable "key_id" {
 }
 
 variable "max_receives" {
-  description = "How often a message is tried before it goes to the dead letters."
+  description = "How often a message is given out before it goes to the dead letters; a stop of its consumer counts as well. Fewer where each is a try, as a function's are."
   type        = number
-  default     = 5
+  default     = 100
+  nullable    = false
 
   validation {
     condition     = var.max_receives >= 1 && var.max_receives <= 1000
