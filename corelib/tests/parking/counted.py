@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
@@ -32,8 +33,8 @@ class Counter(Actor):
         self.seen.append(event.number)
 
 
-def record(number: int, key: str = "k") -> Record:
-    envelope = Envelope(uuid7(), Counted.type, "test", SystemClock().now(), key)
+def record(number: int, key: str = "k", *, age: timedelta = timedelta(0)) -> Record:
+    envelope = Envelope(uuid7(), Counted.type, "test", SystemClock().now() - age, key)
     return envelope.record(CHANNEL.name, Counted(name=key, number=number).model_dump_json().encode())
 
 

@@ -2,17 +2,20 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from corelib.actor import Route
-from corelib.clock import SystemClock
+from corelib.actor import Actor, Route, receive
+from corelib.clock import ManualClock, SystemClock
 from corelib.errors import UsageError
 from corelib.handling import handle
-from corelib.message import Envelope, Record
+from corelib.message import Envelope, Record, parse
 from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
 from corelib.store import Failure, Parked, Store
+from corelib.transaction import REMEMBER, Origin, Transaction
 from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
 FAILURE = Failure("it is bad")
@@ -130,6 +133,65 @@ async def test_a_record_of_a_handler_that_is_gone_can_only_be_skipped(store: Sto
     with pytest.raises(UsageError, match=r"no handler 'Gone\.counted'"):
         await resume(store, list(Counter().routes()), "Gone.counted", "k")
     assert await skip(store, "Gone.counted", "k")
+
+
+async def _handled_and_parked(store: Store, route: Route, each: Record) -> None:
+    """What a retry leaves that is killed once it has handled a record."""
+    await parked(store, each, handler=route.name)
+    await handle(store, route, Envelope.of(each), parse(each, route.event))
+
+
+async def _handled_and_waiting(store: Store, route: Route, each: Record) -> None:
+    """What comes again, handled long since, of a key that was parked meanwhile: nobody asks before it waits."""
+    await handle(store, route, Envelope.of(each), parse(each, route.event))
+    await parked(store, record(0), handler=route.name)
+    assert await store.parking.append(route.name, each)
+
+
+_WAYS = pytest.mark.parametrize("come_to_be", [_handled_and_parked, _handled_and_waiting])
+Way = Callable[[Store, Route, Record], Awaitable[None]]
+
+
+class Echo(Actor):
+    """Its effects are in the outbox."""
+
+    @receive
+    async def counted(self, event: Counted, tx: Transaction) -> None:
+        tx.publish(event)
+
+
+async def _effects(store: Store) -> list[int]:
+    """Return what an `Echo` did, once for each time that it was committed."""
+    reader = store.outbox("kafka", frozenset({CHANNEL.name}))
+    assert await reader.acquire("test")
+    return sorted(numbers([pending.record for pending in await reader.read(100)]))
+
+
+@_WAYS
+async def test_what_is_parked_though_it_was_handled_has_its_effect_once(store: Store, come_to_be: Way) -> None:
+    [route] = Echo().routes()
+    await come_to_be(store, route, record(1))
+    waiting = await queued(store, handler=route.name)
+    assert await resume(store, [route], route.name, "k") == Resumed(len(waiting))
+    assert await _effects(store) == sorted(waiting)
+
+
+@_WAYS
+async def test_what_is_parked_for_longer_than_marks_are_kept_can_only_be_skipped(store: Store, come_to_be: Way) -> None:
+    """Its row does not tell that it had no effect."""
+    [route] = Echo().routes()
+    await come_to_be(store, route, record(1))
+    await store.close()
+    later = ManualClock(datetime.now(UTC) + REMEMBER + timedelta(hours=1))
+    await store.open(Origin("test", later, frozenset({Counted})))
+    queue = await queued(store, handler=route.name)
+    assert 1 in queue
+    for _ in queue:
+        resumed = await resume(store, [route], route.name, "k")
+        assert resumed.failure
+        assert resumed.failure.reason.startswith("Forgotten: ")
+        assert await skip(store, route.name, "k")
+    assert await _effects(store) == [1]
 
 
 async def test_a_record_that_is_no_event_stays_until_it_is_skipped(store: Store) -> None:

@@ -11,17 +11,19 @@ import pytest
 from corelib.aws import Aws
 from corelib.broker import Refused
 from corelib.clock import ManualClock
+from corelib.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.database import Database
 from corelib.memory.store import Memory
 from corelib.message import Record
+from corelib.parking import Resumed, resume, skip
 from corelib.relay_parking import Resender, resend
 from corelib.store import CLAIM, Store
 from corelib.testing.running import parts_running, until
-from corelib.transaction import Origin
-from parking.counted import BROKEN, CHANNEL, Counted, Open, numbers, parked, queued, record
+from corelib.transaction import REMEMBER, Origin
+from parking.counted import BROKEN, CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
 
 class Topic(MemoryBroker):
@@ -89,6 +91,26 @@ async def test_a_resender_leaves_alone_what_others_parked(store: Store) -> None:
         await until(lambda: bool(topic.sent))
     assert topic.sent == [2]
     assert {handler for handler, _ in await store.parking.keys()} == {"Counter.counted", f"relay-sqs/{CHANNEL.name}"}
+
+
+async def test_what_a_relay_sends_when_inboxes_have_forgotten_it_is_parked_by_its_consumers(store: Store) -> None:
+    broker, counter = MemoryBroker(), Counter()
+    await broker.provision([CHANNEL])
+    await parked(store, record(0, age=REMEMBER + timedelta(hours=1)), record(1), handler=RELAYED)
+    assert await resend(store.parking, broker, RELAYED, "k") == Resumed(2)
+    routes = list(counter.routes())
+    async with parts_running(Consumer(lambda: broker.subscribe("test", [CHANNEL]), routes, store)):
+        await until(lambda: waiting(store, 2))
+    first, second = await store.parking.list()
+    assert (first.handler, first.reason[:11], first.attempts) == (routes[0].name, "Forgotten: ", 1)
+    assert second.attempts == 0
+    assert await skip(store, routes[0].name, "k")
+    assert await resume(store, routes, routes[0].name, "k") == Resumed(1)
+    assert counter.seen == [1]
+
+
+async def waiting(store: Store, count: int) -> bool:
+    return len(await store.parking.list()) == count
 
 
 async def test_an_outage_of_the_broker_is_no_attempt(store: Store) -> None:
