@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from corelib.broker import LogSink, Outgoing
 from corelib.clock import SystemClock
-from corelib.errors import NeverTaken
+from corelib.errors import NeverTaken, Unavailable
 from corelib.kafka.admin import administering
 from corelib.kafka.broker import Kafka
 from corelib.kafka.cluster import Cluster
@@ -75,7 +75,8 @@ class Stand:
     async def on(self, channel: Channel) -> dict[str, list[int]]:
         """Return the numbers of each key that a topic holds, in order."""
         end = Record(channel.name, "the end", (), uuid4().bytes)
-        await self.broker.send([end])
+        # A producer that the resender's refusal has just spoilt fails, and the next send takes another.
+        await until(lambda: self._takes(end))
         found: dict[str, list[int]] = {}
         subscription = self.broker.subscribe(f"g{uuid4().hex[:8]}", [channel])
         await subscription.open()
@@ -90,6 +91,13 @@ class Stand:
         finally:
             await subscription.close()
         raise AssertionError("the subscription ended before the topic did")
+
+    async def _takes(self, record: Record) -> bool:
+        try:
+            [sent] = await self.broker.send([record])
+        except Unavailable:
+            return False
+        return sent is True
 
     async def parked(self, key: str = "bad") -> list[int]:
         return [number_of(each.record) for each in await self.store.parking.list(HANDLER, key)]
