@@ -16,7 +16,7 @@ from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
 from corelib.errors import Collision, Conflict, Forgotten, Malformed, Unavailable
 from corelib.handling import Arrival, handle, handle_together
-from corelib.mailbox import Mailboxes, Turn
+from corelib.mailbox import CAPACITY, Mailboxes, Turn
 from corelib.message import Envelope, Record, parse
 from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
 from corelib.parking import MALFORMED, failure_of
@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _WATCH_SECONDS = 5.0
 _IDLE_SECONDS = 30.0  # of events that nobody here handles
+_FOR_EACH_WORKER = 8  # of what another replica could have as well
 _WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
 # Trouble of store or broker, and lost races, say nothing about the event: they spend none of its attempts.
 _NOT_THE_EVENTS_FAULT = (Unavailable, Conflict)
@@ -86,6 +87,8 @@ class Consumer:
         mailboxes = Mailboxes[_Job](
             lambda jobs: self._work(subscription, jobs),
             concurrency=self._concurrency,
+            # What is in hand of a queue nobody else gets, it is extended by calls, and given back at the stop.
+            capacity=CAPACITY if subscription.sticky else _FOR_EACH_WORKER * self._concurrency,
             # Of a subscription that is not sticky others may have parked the key: that is asked for each event.
             together=self._store.together if subscription.sticky else 1,
         )

@@ -8,6 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from corelib.cancellation import own_cancellation_only
 
+CAPACITY = 8_000
+
 T = TypeVar("T")
 
 
@@ -32,7 +34,7 @@ class Mailboxes(Generic[T]):
         work: Callable[[Sequence[T]], Awaitable[Turn]],
         *,
         concurrency: int = 64,
-        capacity: int = 8_000,
+        capacity: int = CAPACITY,
         together: int = 1,
     ) -> None:
         self._work = work

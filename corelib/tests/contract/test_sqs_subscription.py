@@ -134,31 +134,31 @@ async def test_what_is_not_done_is_given_back_at_the_end(sqs: Sqs, aws: Aws) -> 
 
 async def test_what_is_given_back_at_stop_after_stop_is_no_dead_letter(sqs: Sqs, aws: Aws) -> None:
     await sqs.send([record(1)])
-    for _ in range(8):
+    for _ in range(6):
         async with subscribed(aws) as subscription:
             await take(subscription, 1)
     assert await waiting(aws) == (1, 0)
 
 
-async def test_no_more_is_taken_than_can_be_held(sqs: Sqs, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    most = 5
-    monkeypatch.setattr("corelib.sqs.subscription._MOST_IN_HAND", most)
-    await sqs.send([record(n, key=f"k-{n}") for n in range(30)])
-    taken, in_hand = 0, [0]
+async def test_what_waits_to_be_taken_is_little_and_nobody_elses(sqs: Sqs, aws: Aws) -> None:
+    await sqs.send([record(n, key=f"k-{n}") for n in range(40)])
+    extended = AWS_CALLS.labels("sqs", "ChangeMessageVisibilityBatch")
+    async with subscribed(aws, visible_seconds=1, extend_seconds=0.25) as subscription:
+        await until(lambda: len(subscription._in_hand) > BATCH)
+        before = extended._value.get()
+        await until(lambda: extended._value.get() >= before + 12)  # 1.5 s, as there are two batches
+        held = len(subscription._in_hand)
+        assert held <= 2 * BATCH
+        assert await waiting(aws) == (40 - held, held)
+        assert len(await take(subscription, 40)) == 40
+    assert await waiting(aws) == (40, 0)
+
+
+async def test_a_stop_gives_back_at_once_what_nobody_has_taken(sqs: Sqs, aws: Aws) -> None:
+    await sqs.send([record(n, key=f"k-{n}") for n in range(40)])
     async with subscribed(aws) as subscription:
-        held: list[Delivery] = []
-        async with asyncio.timeout(30):
-            async for delivery in subscription.deliveries():
-                held.append(delivery)
-                in_hand.append(len(subscription._in_hand))
-                if len(held) == most or taken + len(held) == 30:
-                    for each in held:
-                        await subscription.done(each)
-                    taken += len(held)
-                    held.clear()
-                if taken == 30:
-                    break
-    assert max(in_hand) < most + BATCH
+        await until(lambda: len(subscription._in_hand) > BATCH)
+    assert await waiting(aws) == (40, 0)
 
 
 async def test_what_is_in_hand_longer_than_its_time_is_nobody_elses(sqs: Sqs, aws: Aws) -> None:

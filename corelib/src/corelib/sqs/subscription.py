@@ -22,11 +22,9 @@ from corelib.sqs.queues import BATCH, Queues
 
 _VISIBLE_SECONDS = 30
 _EXTEND_SECONDS = 10.0
-# Short enough to stop in time: a poll that is cut off may take messages along that nobody gets for a while.
+# Short enough to stop in time: no poll is cut off, as it may take messages along that nobody gets for a while.
 _POLL_SECONDS = 2
 _MOST_BACKOFFS = 8
-# What is in hand is hidden from other replicas, extended every ten seconds, and given back at a stop.
-_MOST_IN_HAND = 500
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +39,10 @@ class _Held:
 
 
 class SqsSubscription:
-    """Yields messages of some queues as records. A message is in hand from its receipt until it is `done`."""
+    """Yields messages of some queues as records. A message is in hand from its receipt until it is `done`.
+
+    Who takes from `deliveries` bounds what is in hand: beyond that a batch waits to be taken, and one of each queue.
+    """
 
     sticky = False
 
@@ -63,10 +64,10 @@ class SqsSubscription:
         self._in_hand: set[_Held] = set()
         self._finished: list[_Held] = []
         self._work = asyncio.Event()
-        self._room = asyncio.Event()
         self._stopping = asyncio.Event()
         self._taken: asyncio.Queue[Delivery | BaseException | None] = asyncio.Queue(BATCH)
         self._tasks: list[asyncio.Task[None]] = []
+        self._polling = 0
         self._waiting: dict[str, int] = {}
 
     async def open(self, _: Assigned | None = None) -> None:
@@ -79,12 +80,16 @@ class SqsSubscription:
             raise
         self._tasks = [asyncio.create_task(self._extend()), asyncio.create_task(self._delete())]
         self._tasks += [asyncio.create_task(self._take(channel)) for channel in self._channels]
+        self._polling = len(self._channels)
 
     async def close(self) -> None:
         """Delete what is finished, and give back at once what is not."""
         self.stop_taking()
-        for task in self._tasks:
-            task.cancel()
+        try:
+            await self._end_polls()
+        finally:
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable):  # then it comes again when its time is over
             await self._delete_finished()
@@ -94,19 +99,17 @@ class SqsSubscription:
     def stop_taking(self) -> None:
         """End `deliveries` once what was received is yielded; what was yielded can still be said `done`."""
         self._stopping.set()
-        self._room.set()
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Yield records, of a FIFO queue per key in order; stops when closed. Raises `Unavailable`."""
-        ended = 0
-        while ended < len(self._channels):
+        while self._polling:
             taken = await self._taken.get()
-            if isinstance(taken, BaseException):
-                raise taken
-            if taken is None:
-                ended += 1
-            else:
+            if isinstance(taken, Delivery):
                 yield taken
+                continue
+            self._polling -= 1
+            if taken is not None:
+                raise taken
 
     def begin(self, delivery: Delivery) -> bool:
         """Say that work on a delivery begins, or goes on; False once it is in somebody else's hand."""
@@ -116,7 +119,6 @@ class SqsSubscription:
         """Say that a delivery is handled or parked: it is deleted soon, together with others."""
         held = cast("_Held", delivery.position)
         self._in_hand.discard(held)
-        self._room.set()
         self._finished.append(held)
         self._work.set()
 
@@ -132,7 +134,7 @@ class SqsSubscription:
 
     async def _take(self, channel: str) -> None:
         try:
-            while await self._has_room():
+            while not self._stopping.is_set():
                 for message in await self._receive(self._urls[channel]):
                     await self._taken.put(self._delivery(channel, message))
         except Exception as error:  # noqa: BLE001 -- raised by `deliveries`, where the consumer hears it
@@ -140,12 +142,11 @@ class SqsSubscription:
         else:
             await self._taken.put(None)
 
-    async def _has_room(self) -> bool:
-        """Wait until less is in hand than should be; False when there is to be no more."""
-        while len(self._in_hand) >= _MOST_IN_HAND and not self._stopping.is_set():
-            self._room.clear()
-            await self._room.wait()
-        return not self._stopping.is_set()
+    async def _end_polls(self) -> None:
+        """Let polls end; what they still receive is in hand, and given back with the rest."""
+        with contextlib.suppress(Exception):  # of a poll: nobody wants more from it
+            async for _ in self.deliveries():
+                pass
 
     async def _receive(self, url: str) -> list[dict[str, Any]]:
         try:
@@ -191,7 +192,6 @@ class SqsSubscription:
             for failed in answer.get("Failed") or ():
                 log.warning("a message in hand is no longer ours", queue=url, reason=failed.get("Code"))
                 self._in_hand.discard(held[int(failed["Id"])])
-                self._room.set()
 
     async def _delete(self) -> None:
         """Delete what is done: at once where little is, in tens where much is, as one call follows the other."""
