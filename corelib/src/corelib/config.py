@@ -12,7 +12,7 @@ from corelib.aws import Aws
 from corelib.errors import SettingsError
 from corelib.kafka.cluster import Cluster, Security
 
-S = TypeVar("S", bound="ServiceSettings")
+S = TypeVar("S", bound=BaseSettings)
 PREFIX = "SOUK_"
 OF_SERVERS = ("postgres_", "kafka_", "aws_")
 """How the settings begin that mean nothing to a service in memory."""
@@ -90,9 +90,9 @@ def printable(settings: ServiceSettings) -> str:
     return json.dumps(values, indent=2, default=str)
 
 
-def _explain(kind: type[ServiceSettings], problem: Any) -> str:
+def _explain(kind: type[BaseSettings], problem: Any) -> str:
     name = str(problem["loc"][0])
-    variable = f"{PREFIX}{name}".upper()
+    variable = f"{kind.model_config['env_prefix']}{name}".upper()
     if problem["type"] == "missing":
         return f"{variable} is not set, and has no default"
     field = kind.model_fields.get(name)
