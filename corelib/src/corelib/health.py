@@ -22,7 +22,7 @@ class Health:
     checks: Mapping[str, Check]
     info: Mapping[str, Any]
     failed_parts: set[str] = field(default_factory=set)
-    waiting_parts: Mapping[str, str] = field(default_factory=dict)
+    waiting_parts: Callable[[], Mapping[str, str]] = dict
     waiting_for: str = ""
     started: bool = False
     stopping: bool = False
@@ -49,7 +49,7 @@ class Health:
         if not self.started or self.stopping:
             return _answer(ok=False, body={"status": "stopping"} if self.stopping else self._starting())
         # What a check does not find out, those at work do: a right that is lacking for what they do.
-        checks = {**await self._ask(), **self.waiting_parts}
+        checks = {**await self._ask(), **self.waiting_parts()}
         ok = all(state == "ok" for state in checks.values())
         return _answer(ok=ok, body={"status": "ok" if ok else "unavailable", "checks": checks})
 

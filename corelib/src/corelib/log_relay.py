@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from operator import itemgetter
 from uuid import uuid4
 
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from corelib.broker import LogSink, Outgoing
 from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
 from corelib.message import Record
-from corelib.metrics import RELAY_FAILURES, RELAYED
+from corelib.metrics import RELAYED
 from corelib.relay_parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
@@ -30,8 +29,6 @@ _SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 _FEWEST, _MOST = 256, 20_000
 _CHUNK_BYTES = 16 * 1024 * 1024  # aimed at; the source sets the bound
 _SAMPLED = 16  # of so many rows one tells how large they are
-
-log = structlog.get_logger(__name__)
 
 
 class LogRelay:
@@ -51,6 +48,11 @@ class LogRelay:
         self._limit = _FEWEST
         self._behind = False
         self._progress = Progress("kafka")
+
+    @property
+    def waits_for(self) -> str:
+        """What keeps it from delivering, round after round; empty while it delivers, or has nothing to."""
+        return self._progress.waits_for
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
@@ -101,6 +103,7 @@ class LogRelay:
             await self._renew()
             await self._measure(chunk)
             if chunk is None:
+                self._progress.goes_well()
                 await self._wake.wait(poll)
                 poll = min(poll * 2, _LONGEST_POLL)
                 chunk = await self._next()
@@ -136,6 +139,7 @@ class LogRelay:
         else:
             await self._source.commit(chunk.after)
         self._progress.delivered(unpack(chunk.rows[0][3]))
+        self._progress.goes_well()
         for channel, count in Counter(row[0] for row in rows).items():
             RELAYED.labels("kafka", channel).inc(count)
 
@@ -180,10 +184,7 @@ class LogRelay:
             self._progress.lags(await self._source.lag_seconds() if chunk else 0.0)
 
     async def _failed(self, state: RetryCallState) -> None:
-        self._progress.failures += 1
-        RELAY_FAILURES.labels("kafka").inc()
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("relay waits for its store or broker", relay="kafka", reason=str(error))
+        self._progress.fails(state.outcome.exception() if state.outcome else None)
         with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
             self._progress.lags(await self._source.lag_seconds())
 

@@ -5,7 +5,10 @@ from typing import Protocol
 
 
 class Part(Protocol):
-    """Runs until told to stop, then drains; an exception means it crashed, or waits, and it is started again."""
+    """Runs until told to stop, then drains; an exception means it crashed, or waits, and it is started again.
+
+    One that waits for a store or broker without ending has `waits_for`: the reason, empty while it works.
+    """
 
     name: str
 

@@ -57,6 +57,11 @@ class Relay:
         self._measured = 0.0
         self._progress = Progress(name)
 
+    @property
+    def waits_for(self) -> str:
+        """What keeps it from delivering, round after round; empty while it delivers, or has nothing to."""
+        return self._progress.waits_for
+
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
         retrying = AsyncRetrying(
@@ -87,6 +92,7 @@ class Relay:
                     await self._deliver(pending, stop)
                     poll = _SHORTEST_POLL
                 else:
+                    self._progress.goes_well()
                     await self._wake.wait(poll)
                     poll = min(poll * 2, _LONGEST_POLL)
         finally:
@@ -117,9 +123,9 @@ class Relay:
             await self._park(pending, sent)
             refused = sum(isinstance(outcome, Refused) for outcome in sent)
             pending = [entry for entry, ok in zip(pending, sent, strict=True) if not ok]
-            if not pending or stop.is_set():
+            if stop.is_set():
                 return
-            if refused:
+            if refused or not pending:
                 continue
             RELAY_FAILURES.labels(self._relay).inc()
             log.warning("records refused by the broker, sending them again", relay=self._relay, count=len(pending))
@@ -127,6 +133,7 @@ class Relay:
             pause = min(pause * 2, _STANDBY_SECONDS)
             if not await self._hold():
                 return  # another relay sends them now
+        self._progress.goes_well()
 
     async def _acknowledge(self, done: Sequence[Pending]) -> None:
         if done:
@@ -163,10 +170,7 @@ class Relay:
             return
 
     async def _failed(self, state: RetryCallState) -> None:
-        self._progress.failures += 1
-        RELAY_FAILURES.labels(self._relay).inc()
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("relay waits for its store or broker", relay=self._relay, reason=str(error))
+        self._progress.fails(state.outcome.exception() if state.outcome else None)
         with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
             self._progress.lags(await self._reader.lag_seconds())
 

@@ -186,7 +186,7 @@ class Service:
 
     async def _supervise(self, stop: asyncio.Event, wanted: frozenset[str]) -> None:
         supervisor = Supervisor(self._parts(wanted))
-        self.health.failed_parts, self.health.waiting_parts = supervisor.failed, supervisor.waiting
+        self.health.failed_parts, self.health.waiting_parts = supervisor.failed, lambda: supervisor.waiting
         self.health.started = True
         log.info("ready", parts=sorted(wanted), url=self.settings.url)
         supervising = asyncio.create_task(supervisor.run(stop))

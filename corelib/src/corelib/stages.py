@@ -4,11 +4,16 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from corelib.metrics import EVENT_STAGE, OUTBOX_LAG, RELAY_ACTIVE, RELAY_STALLED
+import structlog
+
+from corelib.errors import LeaseLost
+from corelib.metrics import EVENT_STAGE, OUTBOX_LAG, RELAY_ACTIVE, RELAY_FAILURES, RELAY_STALLED
 
 _STALLED_SECONDS = 10.0
 
 _COMMITTED, _READ, _ACKNOWLEDGED = (EVENT_STAGE.labels(stage) for stage in ("committed", "read", "acknowledged"))
+
+log = structlog.get_logger(__name__)
 
 
 def committed(headers: Iterable[tuple[str, str]]) -> None:
@@ -20,12 +25,16 @@ class Progress:
     """What one relay tells of itself. Stalled is who has had work for ten seconds and delivered none; idle has none."""
 
     def __init__(self, relay: str) -> None:
+        self._relay = relay
         self._active = RELAY_ACTIVE.labels(relay)
         self._lag = OUTBOX_LAG.labels(relay)
         self._stalled = RELAY_STALLED.labels(relay)
         self._stuck_since: float | None = None
+        self._failing = False
         self.failures = 0
         """How many rounds have failed since one delivered something."""
+        self.waits_for = ""
+        """What two rounds or more in a row have failed of; empty once one delivered all that it had."""
 
     def begins(self) -> None:
         """Note that this relay holds the lease."""
@@ -36,8 +45,24 @@ class Progress:
 
         Since when it was stuck itself is not forgotten: two that cannot send hand the lease to and fro.
         """
+        self.waits_for = ""
         for gauge in (self._active, self._lag, self._stalled):
             gauge.set(0)
+
+    def fails(self, error: BaseException | None) -> None:
+        """Note what a round failed of."""
+        self.failures += 1
+        RELAY_FAILURES.labels(self._relay).inc()
+        log.warning("relay waits for its store or broker", relay=self._relay, reason=str(error))
+        if isinstance(error, LeaseLost):
+            return  # another relay delivers
+        if self._failing:  # once is soon over
+            self.waits_for = str(error)
+        self._failing = True
+
+    def goes_well(self) -> None:
+        """Note that nothing is left of what a round had: what failed before no longer does."""
+        self._failing, self.waits_for = False, ""
 
     def read(self, headers: Iterable[tuple[str, str]]) -> None:
         """Note that events were read, by the headers of the first."""

@@ -39,7 +39,13 @@ class Supervisor:
         self._most_crashes = most_crashes
         self._wait = wait
         self.failed: set[str] = set()
-        self.waiting: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """Return what parts wait for, by their names: those that end with it, and those that go on trying."""
+        going_on = {part.name: reason for part in self._parts if (reason := getattr(part, "waits_for", ""))}
+        return self._waiting | going_on
 
     async def run(self, stop: asyncio.Event) -> None:
         """Return when every part has drained after `stop`."""
@@ -71,7 +77,7 @@ class Supervisor:
 
     async def _run(self, part: Part, stop: asyncio.Event) -> Exception | None:
         """Run a part to its end; return the trouble that it ended with, None if it crashed, quit or drained."""
-        well = asyncio.get_running_loop().call_later(_WELL_SECONDS, self.waiting.pop, part.name, None)
+        well = asyncio.get_running_loop().call_later(_WELL_SECONDS, self._waiting.pop, part.name, None)
         try:
             with own_cancellation_only:
                 await part.run(stop)
@@ -84,7 +90,7 @@ class Supervisor:
                 log.error("part ended by itself", part=part.name)
         finally:
             well.cancel()
-        self.waiting.pop(part.name, None)
+        self._waiting.pop(part.name, None)
         return None
 
     def _wait_for(self, part: Part, trouble: Exception, troubles: int) -> None:
@@ -92,7 +98,7 @@ class Supervisor:
         log.warning("part waits for its store or broker", part=part.name, reason=reason)
         # Once is soon over, and a lost race says nothing of whether requests can be served.
         if troubles > 1 and not isinstance(trouble, Conflict):
-            self.waiting[part.name] = reason
+            self._waiting[part.name] = reason
 
     async def _pause(self, stop: asyncio.Event, ends: int) -> None:
         seconds = pause_of(self._wait, ends)

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from corelib.actor import Actor, receive
+from corelib.aws import Aws
 from corelib.broker import Outgoing
 from corelib.clock import SystemClock
+from corelib.config import ServiceSettings
 from corelib.consumer import Consumer
+from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.headers import SMALL
 from corelib.ids import uuid7
@@ -23,18 +27,21 @@ from corelib.kafka.cluster import Cluster
 from corelib.kafka.lag import lag_of
 from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event, Record
+from corelib.postgres.store import Postgres
+from corelib.service import Service
+from corelib.store import Store
 from corelib.supervisor import Supervisor
-from corelib.testing.running import until
+from corelib.testing.running import free_port, running, until
 from corelib.transaction import Origin, Transaction
 from devstack.certificates import authority
 from devstack.parts import kafka_server
 from devstack.settings import free_ports
 
 NOTES = Channel("notes", partitions=1)
-# As the protocol numbers them: kinds of resources, of operations; a literal name; a right that is denied.
+# As the protocol numbers them: kinds of resources, of operations; a literal name; a right that is denied, or allowed.
 TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 2, 3, 4, 5
 ALL, READ, WRITE, CREATE, DESCRIBE = 2, 3, 4, 5, 8
-LITERAL, DENY = 3, 2
+LITERAL, DENY, ALLOW = 3, 2, 3
 
 
 class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
@@ -62,11 +69,14 @@ class Guarded:
         """Deny the service an operation for a while."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
         await admin.start()
-        rule = (kind, name, LITERAL, "User:CN=service", "*", operation, DENY)
+        # Where a rule speaks of a resource, nobody may do what no rule allows; one that denies comes before the others.
+        rules = [(kind, name, LITERAL, "User:CN=service", "*", *rule) for rule in ((ALL, ALLOW), (operation, DENY))]
         try:
-            await admin._send_request(CreateAclsRequest(*rule))
+            for rule in rules:
+                await admin._send_request(CreateAclsRequest(*rule))
             yield
-            await admin._send_request(DeleteAclsRequest(*rule))
+            for rule in reversed(rules):
+                await admin._send_request(DeleteAclsRequest(*rule))
         finally:
             await admin.close()
 
@@ -155,6 +165,47 @@ async def test_a_relay_between_logs_is_told_what_right_it_lacks(
             with pytest.raises(Unavailable, match=f"lacks a right to {what}"):
                 await sent()
         await sink.close()
+
+
+@pytest.fixture(params=["postgres", "dynamo"])
+def store(request: pytest.FixtureRequest) -> Store:
+    name = f"t{uuid4().hex[:12]}"
+    if request.param == "postgres":
+        return Postgres(request.getfixturevalue("postgres_dsn"), schema=name)
+    return Dynamo("notes", Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=f"{name}-"))
+
+
+async def readiness(url: str) -> tuple[int, dict[str, str]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/readyz") as answer:
+        return answer.status, (await answer.json()).get("checks", {})
+
+
+async def test_a_service_whose_relay_may_not_write_is_not_ready_until_it_delivers(
+    guarded: Guarded, store: Store
+) -> None:
+    kafka = Kafka(guarded.service, prefix=f"t{uuid4().hex[:8]}-")
+    settings = ServiceSettings(port=free_port(), log_format="text", provision=True)
+    service = Service("notes", settings, store=store, publishes=[Noted], brokers=[kafka])
+
+    async def publish(name: str) -> None:
+        async with store.transaction() as tx:
+            tx.publish(Noted(name=name))
+
+    async def refused() -> bool:
+        status, checks = await readiness(url)
+        return status == 503 and "lacks a right to the topic" in checks.get("relay-kafka", "")
+
+    async def ready() -> bool:
+        return (await readiness(url))[0] == 200
+
+    async with running(service) as url:
+        async with guarded.denied(TOPIC, kafka.topic("notes"), WRITE):
+            await until(ready)  # as nobody was refused anything yet
+            await publish("early")
+            await until(refused)
+            assert not service.health.failed_parts
+        await until(ready)
+        assert not (await store.relay_state("kafka", frozenset({"notes"}))).lag_seconds
 
 
 async def test_who_may_not_see_a_group_is_told_so(guarded: Guarded) -> None:

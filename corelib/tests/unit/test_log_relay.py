@@ -98,3 +98,36 @@ async def test_a_failure_after_a_success_is_waited_for_as_the_first_one_was(monk
     store = Memory()
     await LogRelay(source, FlakySink(stop), store.committed(), store.parking).run(stop)
     assert waited == [1] * 10
+
+
+class ShutSink(SlowSink):
+    """Takes nothing, or one chunk after so many failures; keeps what its relay has said each time."""
+
+    def __init__(self, stop: asyncio.Event, *, failures: int) -> None:
+        super().__init__(stop)
+        self.relay: LogRelay | None = None
+        self.told: list[str] = []
+        self._failures = failures
+
+    async def send(self, rows: Sequence[Outgoing], receipt: bytes) -> None:  # noqa: ARG002 -- the protocol's
+        assert self.relay is not None
+        self.told.append(self.relay.waits_for)
+        if len(self.told) <= self._failures:
+            raise Unavailable("kafka", "no right to it")
+
+    async def commit(self) -> None:
+        if len(self.told) == self._failures + 2:
+            self._stop.set()
+
+
+async def test_a_relay_that_is_refused_says_why_from_the_second_time_on_until_it_delivers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("corelib.log_relay.pause_of", lambda *_: 0.0)
+    stop = asyncio.Event()
+    source: Any = Backlog()
+    sink, store = ShutSink(stop, failures=3), Memory()
+    sink.relay = LogRelay(source, sink, store.committed(), store.parking)
+    await sink.relay.run(stop)
+    refused = "kafka is unavailable: no right to it"
+    assert sink.told == ["", "", refused, refused, ""]

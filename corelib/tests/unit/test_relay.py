@@ -1,9 +1,10 @@
-"""A relay whose lease ends under it, in virtual time."""
+"""A relay whose lease ends under it, or that its broker refuses, in virtual time."""
 
 import asyncio
 from collections.abc import Sequence
 
 from corelib.broker import Refused
+from corelib.errors import LeaseLost, Unavailable
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.database import Database
 from corelib.memory.link import Direct
@@ -72,3 +73,49 @@ def test_relay_that_lost_its_lease_sends_nothing_more_of_what_the_broker_refuses
     assert outbox.given_away_at is not None
     late = [at for at in broker.sent_at if at > outbox.given_away_at + _LEASE_SECONDS]
     assert late == []
+
+
+class Busy(Outbox):
+    """Has one record of each of two channels, always."""
+
+    async def read(self, limit: int) -> Sequence[Pending]:
+        return [Pending(at, Record(name, "k", (), b"{}")) for at, name in enumerate(["open", "shut"])][:limit]
+
+    async def acknowledge(self, records: Sequence[Pending]) -> None:
+        """Nothing is kept of it."""
+
+
+class HalfShut(MemoryBroker):
+    """Takes nothing of one channel, until it is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble: Exception | None = Unavailable("kafka", "no right to it")
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        await asyncio.sleep(0.1)
+        if self.trouble is None:
+            return [True] * len(records)
+        taken = [record.channel == "open" for record in records]
+        if not any(taken):
+            raise self.trouble
+        return taken
+
+
+def test_a_relay_that_cannot_deliver_all_says_why_until_it_can() -> None:
+    broker = HalfShut()
+    relay = Relay("notes", Busy(), broker, EventWake(), MemoryParking(Database(), Direct()), holder=_HOLDER)
+    told: list[str] = []
+
+    async def look() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(relay.run(stop))
+        for trouble in (broker.trouble, None, LeaseLost("another has it")):
+            broker.trouble = trouble
+            await asyncio.sleep(60)
+            told.append(relay.waits_for)
+        stop.set()
+        await running
+
+    VirtualLoop(seed=1).run(look())
+    assert told == ["kafka is unavailable: no right to it", "", ""]

@@ -22,6 +22,7 @@ class Part:
         self.crashes = crashes
         self.error = error or ValueError(f"{name} crashes")
         self.runs = 0
+        self.waits_for = ""
         self.steady = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -133,6 +134,15 @@ def test_a_part_that_waits_says_why_from_the_second_time_on() -> None:
     assert {(each["log_level"], each["event"], each["reason"]) for each in logs} == {
         ("warning", "part waits for its store or broker", str(REFUSED))
     }
+
+
+def test_a_part_that_waits_without_ending_says_why_itself() -> None:
+    part = Part("relay-kafka", crashes=0)
+    part.waits_for = str(REFUSED)
+    supervisor = supervised(part, seconds=60)
+    assert supervisor.waiting == {"relay-kafka": str(REFUSED)}
+    part.waits_for = ""
+    assert not supervisor.waiting
 
 
 def test_crashes_between_troubles_still_count() -> None:

@@ -125,8 +125,9 @@ class KafkaLog:
             await self.close()
             raise LeaseLost(f"another relay sends under the name {self._name}") from error
         except (KafkaError, TimeoutError) as error:
+            cause = _cause(producer) or error
             await self.close()
-            raise Unavailable("kafka", reason_of(error)) from error
+            raise Unavailable("kafka", reason_of(cause)) from error
         except NeverTaken:
             await self.close()
             raise
@@ -209,6 +210,15 @@ async def _last_between(consumer: AIOKafkaConsumer, place: TopicPartition, start
         for message in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
             found = message.value
     return found
+
+
+def _cause(producer: AIOKafkaProducer) -> BaseException | None:
+    """Return what a transaction failed of at first.
+
+    aiokafka sends on into one that has failed, for want of a right to a topic, and raises the broker's answer to that.
+    """
+    ending: asyncio.Future[None] | None = producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 -- no other way
+    return ending.exception() if ending is not None and ending.done() else None
 
 
 async def _stop(producer: AIOKafkaProducer, *, abort: bool = False) -> None:
