@@ -6,7 +6,7 @@ The producer numbers such a batch and sends it as it would its own.
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiokafka.record.util import calc_crc32c
 
@@ -17,6 +17,7 @@ _HEADER = struct.Struct(">qiibIhiqqqhii")
 _CHECKED = struct.Struct(">hiqqqhii")  # what the checksum covers of the header
 TOPIC_BYTES = 1_048_588  # Kafka's own default of max.message.bytes
 LARGEST_BYTES = 900_000  # below that, and above the largest event with a batch around it
+_TRUSTED_SECONDS = 3_600.0  # a topic's last refusal
 _MAGIC = 2
 _TRANSACTIONAL = 0x10
 _UNCHECKED = struct.Struct(">qiibI")  # what stands before that
@@ -86,18 +87,26 @@ def encode(rows: Sequence[Outgoing], limit: int, *, transactional: bool) -> list
 
 
 class BatchSizes:
-    """How large a batch each channel's topic takes: `max.message.bytes` counts batches, and is learnt by refusals."""
+    """How large a batch each channel's topic takes: `max.message.bytes` counts batches, and is learnt by refusals.
 
-    def __init__(self) -> None:
-        self._bytes: dict[str, int] = {}
+    What was learnt need not last, as a topic is given more, or one record alone was too large: with each hour that
+    passes without a refusal it is twice as much. A topic that stays narrow refuses one batch an hour.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._learnt: dict[str, tuple[int, float]] = {}
 
     def of(self, channel: str) -> int:
         """Return the most bytes to put into a batch."""
-        return self._bytes.get(channel, LARGEST_BYTES)
+        if channel not in self._learnt:
+            return LARGEST_BYTES
+        size, learnt_at = self._learnt[channel]
+        return min(LARGEST_BYTES, size << int((self._clock() - learnt_at) / _TRUSTED_SECONDS))
 
     def refused(self, channel: str, size: int) -> None:
         """Put half as much into batches from now on as into the one that was refused."""
-        self._bytes[channel] = min(self.of(channel), size) // 2
+        self._learnt[channel] = (min(self.of(channel), size) // 2, self._clock())
 
 
 def too_large(topic: str, records: int) -> str:
