@@ -17,6 +17,7 @@ from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
 from corelib.message import Record
 from corelib.metrics import RELAYED
+from corelib.part import rest
 from corelib.relay_parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
@@ -77,7 +78,7 @@ class LogRelay:
                     await self._drain(stop)
                 else:
                     self._progress.stands_by()
-                    await _rest(stop, _STANDBY_SECONDS)
+                    await rest(stop, _STANDBY_SECONDS)
         finally:
             self._renewed = 0.0
             await self._sink.close()
@@ -195,10 +196,3 @@ def _record(row: Outgoing) -> Record:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

@@ -1,6 +1,7 @@
 """A part of a service that the supervisor runs: relay, consumer, timers, HTTP server."""
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 
@@ -15,3 +16,14 @@ class Part(Protocol):
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is in hand and return."""
         ...
+
+
+async def rest(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, so many seconds at most; return whether it is set.
+
+    Not `asyncio.wait_for`: on Python 3.11 it loses a cancellation that comes together with what it waits for.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

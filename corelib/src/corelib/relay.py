@@ -18,6 +18,7 @@ from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
+from corelib.part import rest
 from corelib.relay_parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
@@ -83,7 +84,7 @@ class Relay:
         try:
             while not stop.is_set():
                 if not await self._hold():
-                    await self._rest(stop, _STANDBY_SECONDS)
+                    await rest(stop, _STANDBY_SECONDS)
                     continue
                 pending = await self._reader.read(self._batch)
                 await self._measure(pending)
@@ -129,7 +130,7 @@ class Relay:
                 continue
             RELAY_FAILURES.labels(self._relay).inc()
             log.warning("records refused by the broker, sending them again", relay=self._relay, count=len(pending))
-            await self._rest(stop, pause)
+            await rest(stop, pause)
             pause = min(pause * 2, _STANDBY_SECONDS)
             if not await self._hold():
                 return  # another relay sends them now
@@ -162,12 +163,6 @@ class Relay:
         if now - self._measured >= 1:
             self._measured = now
             self._progress.lags(await self._reader.lag_seconds() if pending else 0.0)
-
-    async def _rest(self, stop: asyncio.Event, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            return
 
     async def _failed(self, state: RetryCallState) -> None:
         self._progress.fails(state.outcome.exception() if state.outcome else None)

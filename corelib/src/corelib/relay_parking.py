@@ -16,6 +16,7 @@ from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.metrics import PARKED
 from corelib.parking import RELAY, Resumed
+from corelib.part import rest
 from corelib.store import Failure, Parked, ParkingLot
 
 Stream = tuple[str, str]
@@ -125,11 +126,8 @@ class Resender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until told to stop; whatever is unavailable is tried again in the next round."""
-        while not stop.is_set():
-            try:
-                await asyncio.wait_for(stop.wait(), self._every_seconds)
-            except TimeoutError:
-                await self._round(stop)
+        while not await rest(stop, self._every_seconds):
+            await self._round(stop)
 
     async def _round(self, stop: asyncio.Event) -> None:
         try:

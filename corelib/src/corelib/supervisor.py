@@ -15,7 +15,7 @@ from tenacity.wait import wait_base
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import Conflict, EraChanged, LeaseLost, Unavailable
 from corelib.metrics import RESTARTS
-from corelib.part import Part
+from corelib.part import Part, rest
 from corelib.retry import pause_of
 
 _WAIT = wait_random_exponential(multiplier=0.1, max=10.0)
@@ -61,7 +61,7 @@ class Supervisor:
             if trouble is not None:
                 troubles = troubles + 1 if clock() - began < _WELL_SECONDS else 1
                 self._wait_for(part, trouble, troubles)
-                await self._pause(stop, troubles)
+                await rest(stop, pause_of(self._wait, troubles))
                 continue
             if stop.is_set():
                 return
@@ -73,7 +73,7 @@ class Supervisor:
                 log.error("part given up", part=part.name, crashes=len(crashes))
                 self.failed.add(part.name)
                 return
-            await self._pause(stop, len(crashes))
+            await rest(stop, pause_of(self._wait, len(crashes)))
 
     async def _run(self, part: Part, stop: asyncio.Event) -> Exception | None:
         """Run a part to its end; return the trouble that it ended with, None if it crashed, quit or drained."""
@@ -99,10 +99,3 @@ class Supervisor:
         # Once is soon over, and a lost race says nothing of whether requests can be served.
         if troubles > 1 and not isinstance(trouble, Conflict):
             self._waiting[part.name] = reason
-
-    async def _pause(self, stop: asyncio.Event, ends: int) -> None:
-        seconds = pause_of(self._wait, ends)
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            return

@@ -1,7 +1,8 @@
 """The in-process signal from a commit to the relay."""
 
 import asyncio
-import contextlib
+
+from corelib.part import rest
 
 
 class EventWake:
@@ -16,6 +17,5 @@ class EventWake:
 
     async def wait(self, timeout: float) -> None:  # noqa: ASYNC109 -- a bounded sleep, not a cancelled call
         """Return at the next signal, or after `timeout` seconds; a signal is taken by one wait."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), timeout)
+        await rest(self._event, timeout)
         self._event.clear()

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from corelib.part import rest
 from devstack.replay import Progress, percentile
 
 _REFRESH_SECONDS = 0.5
@@ -63,8 +64,7 @@ async def _draw(console: Console, progress: Progress, look: Callable[[], Pulse],
     with Live(console=console, refresh_per_second=4) as view:
         while not stop.is_set():
             view.update(_picture(progress, look()))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _REFRESH_SECONDS)
+            await rest(stop, _REFRESH_SECONDS)
         view.update(_picture(progress, look()))
 
 
@@ -75,8 +75,7 @@ async def _tell(console: Console, progress: Progress, look: Callable[[], Pulse],
             f"{progress.placed}/{progress.total} baskets placed, {progress.orders_per_second:.0f}/s;"
             f" {states or 'no order yet'}; outbox lag {look().lag_seconds:.1f} s"
         )
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 5)
+        await rest(stop, 5)
 
 
 def _picture(progress: Progress, now: Pulse) -> Group:

@@ -19,6 +19,7 @@ from corelib.dynamo.items import Attribute
 from corelib.dynamo.listeners import Listeners
 from corelib.errors import Unavailable
 from corelib.metrics import STREAM_BREAKS
+from corelib.part import rest
 from corelib.wire import STREAMS, wire
 
 # Others' entries come in runs: after the first of them the next is soon looked for.
@@ -47,7 +48,7 @@ class StreamTail:
         pause = _SHORTEST_PAUSE
         while not stop.is_set():
             if not self._listeners.relaying:
-                await _rest(stop, _STANDBY_SECONDS)
+                await rest(stop, _STANDBY_SECONDS)
                 continue
             try:
                 stream = Stream(self._client.aws, await self._arn())
@@ -55,14 +56,14 @@ class StreamTail:
                 pause = _SHORTEST_PAUSE
                 await self._follow(stream, stop)
             except _NoStreamError:
-                await _rest(stop, _WITHOUT_SECONDS)
+                await rest(stop, _WITHOUT_SECONDS)
             except (Unavailable, ClientError) as error:
                 STREAM_BREAKS.inc()
                 log.warning(
                     "the table's stream is not followed, sweeping instead", table=self._table, reason=str(error)
                 )
                 self._listeners.following(whole=False)
-                await _rest(stop, random.uniform(pause / 2, pause))  # noqa: S311 -- jitter, not cryptography
+                await rest(stop, random.uniform(pause / 2, pause))  # noqa: S311 -- jitter, not cryptography
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _follow(self, stream: "Stream", stop: asyncio.Event) -> None:
@@ -73,7 +74,7 @@ class StreamTail:
                 news = self._listeners.streamed(await stream.items())
                 poll = _SHORTEST_POLL if news else min(poll * 2, _LONGEST_POLL)
                 if not stream.behind:
-                    await _rest(stop, poll)
+                    await rest(stop, poll)
         finally:
             self._listeners.following(whole=False)
 
@@ -157,13 +158,6 @@ def _new_image(record: dict[str, Any]) -> Attribute | None:
     """Return the item of a record that tells of a new one."""
     image: Attribute | None = record["dynamodb"].get("NewImage")
     return image if record["eventName"] == "INSERT" else None
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def _now() -> float:

@@ -30,7 +30,8 @@ async def administering(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     """Lend a client for questions about the cluster. Raises `Unavailable`."""
     admin = AIOKafkaAdminClient(**cluster.options)
     try:
-        await asyncio.wait_for(admin.start(), _DEADLINE_SECONDS)
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            await admin.start()
         yield admin
     except (KafkaError, TimeoutError, OSError) as error:
         raise Unavailable("kafka", reason_of(error)) from error

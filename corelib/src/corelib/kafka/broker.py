@@ -66,7 +66,8 @@ class Kafka:
             retry_backoff_ms=50,
         )
         try:
-            await asyncio.wait_for(producer.start(), _DEADLINE_SECONDS)
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await producer.start()
         except (KafkaError, TimeoutError, OSError) as error:
             await producer.stop()
             raise Unavailable(self.name, f"{reason_of(error)}{await self.cluster.why()}") from error
@@ -82,7 +83,8 @@ class Kafka:
         """Raise `Unavailable` unless the cluster answers with its metadata."""
         producer = self._connected()
         try:
-            answered = await asyncio.wait_for(producer.client.force_metadata_update(), 2)
+            async with asyncio.timeout(2):
+                answered = await producer.client.force_metadata_update()
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable(self.name, reason_of(error)) from error
         if not answered:
@@ -91,7 +93,8 @@ class Kafka:
     async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
         """Return the names of the topics that do not exist. Raises `Unavailable`."""
         try:
-            cluster = await asyncio.wait_for(self._connected().client.fetch_all_metadata(), 2)
+            async with asyncio.timeout(2):
+                cluster = await self._connected().client.fetch_all_metadata()
         except (KafkaError, TimeoutError, OSError) as error:
             raise Unavailable(self.name, reason_of(error)) from error
         return [topic for channel in channels if (topic := self.topic(channel.name)) not in cluster.topics()]
@@ -169,7 +172,8 @@ class Kafka:
     async def _partitions(self, channel: str) -> int | Unavailable:
         topic = self.topic(channel)
         try:
-            return len(await asyncio.wait_for(self._connected().partitions_for(topic), _METADATA_SECONDS))
+            async with asyncio.timeout(_METADATA_SECONDS):
+                return len(await self._connected().partitions_for(topic))
         except (KafkaError, TimeoutError) as error:
             reason = unseen(topic, error)
             log.warning("records wait for their topic", topic=topic, reason=reason)
@@ -186,7 +190,8 @@ class Kafka:
                 batch, taken = self._batch(producer, channel, (records[i] for i in islice(indexes, start, None)))
                 size = batch.size()
                 future = await producer.send_batch(batch, topic, partition=partition)
-                await asyncio.wait_for(future, 2 * _DEADLINE_SECONDS)
+                async with asyncio.timeout(2 * _DEADLINE_SECONDS):
+                    await future
                 for index in islice(indexes, start, start + taken):
                     sent[index] = True
                 start += taken

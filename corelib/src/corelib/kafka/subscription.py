@@ -69,7 +69,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._on_assigned = on_assigned
         self._consumer.subscribe(topics=list(self._topics), listener=self)
         try:
-            await asyncio.wait_for(self._consumer.start(), _DEADLINE_SECONDS)
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await self._consumer.start()
         except (KafkaError, TimeoutError, OSError) as error:
             await self._consumer.stop()
             raise Unavailable("kafka", reason_of(error)) from error
@@ -84,7 +85,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         await self._commit()
         try:
             # Twice, if need be: aiokafka's fetcher loses the word to stop while it drops an assignment.
-            await asyncio.wait_for(self._consumer.stop(), _STOP_SECONDS)
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._consumer.stop()
         except TimeoutError:
             log.warning("a Kafka consumer did not stop by itself")
 
@@ -128,7 +130,8 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         waiting = dict.fromkeys(self._topics.values(), 0)
         for partition in self._consumer.assignment():
             with contextlib.suppress(IllegalStateError, TimeoutError):
-                done = await asyncio.wait_for(self._reached(partition), _COMMIT_SECONDS)
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    done = await self._reached(partition)
                 end = self._consumer.highwater(partition)
                 waiting[self._topics[partition.topic]] += max(0, (end or done) - done)
         return waiting

@@ -12,6 +12,7 @@ from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.memory.link import Link
 from corelib.memory.queue_server import Message, QueueServer
+from corelib.part import rest
 
 _BATCH = 10
 _POLL_SECONDS = 0.2
@@ -63,8 +64,7 @@ class MemoryQueueSubscription:
                     return
                 yield Delivery(held[0].record, held)
             if not received:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(arrived.wait(), _POLL_SECONDS)
+                await rest(arrived, _POLL_SECONDS)
 
     def begin(self, delivery: Delivery) -> bool:
         """Say that work on a delivery begins, or goes on; False once it is in somebody else's hand."""

@@ -14,6 +14,7 @@ from corelib.memory.group import NotAMember
 from corelib.memory.link import Link
 from corelib.message import Channel
 from corelib.offsets import Offsets
+from corelib.part import rest
 
 _HEARTBEAT_SECONDS = 1.0
 _COMMIT_SECONDS = 1.0
@@ -76,8 +77,7 @@ class MemorySubscription:
                     yield delivery
             await self._commit_when_due()
             if not fetched:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(arrived.wait(), _POLL_SECONDS)
+                await rest(arrived, _POLL_SECONDS)
 
     def begin(self, delivery: Delivery) -> bool:
         """Say that work on a delivery begins, or goes on; False once its partition was given to somebody else."""

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from corelib.errors import Conflict, Duplicate, Unavailable
+from corelib.part import rest
 from corelib.postgres import inbox_queries as queries
 from corelib.postgres.literals import binary, text
 from corelib.postgres.pool import Pool
@@ -117,8 +118,7 @@ class InboxKeeper:
                 await self._inbox.forget(self._origin)
             except (Unavailable, Conflict) as error:
                 log.warning("the inbox could not make or drop a day", reason=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+            await rest(stop, _LOOK_SECONDS)
 
 
 def _day(time: datetime) -> date:

@@ -57,7 +57,8 @@ class Pool:
         if pool is None:
             return
         try:
-            await asyncio.wait_for(pool.close(), 5)
+            async with asyncio.timeout(5):
+                await pool.close()
         except TimeoutError:
             pool.terminate()
 

@@ -1,7 +1,6 @@
 """The ring of outbox tables: which one is written to, and when the oldest is emptied for its next turn."""
 
 import asyncio
-import contextlib
 import time
 from datetime import timedelta
 
@@ -9,6 +8,7 @@ import asyncpg
 import structlog
 
 from corelib.errors import Conflict, Unavailable
+from corelib.part import rest
 from corelib.postgres import queries
 from corelib.postgres.pool import Pool
 
@@ -79,5 +79,4 @@ class RingTurner:
                 await self._ring.turn(self._keep)
             except (Unavailable, Conflict) as error:
                 log.warning("the outbox ring could not turn", reason=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await rest(stop, pause)
