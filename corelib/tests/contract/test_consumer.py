@@ -1,4 +1,4 @@
-"""The consumer on real Kafka and PostgreSQL: rebalances, handlers that hang, effects that are cut short."""
+"""The consumer on real Kafka and PostgreSQL: rebalances, handlers that hang."""
 
 import asyncio
 import json
@@ -9,14 +9,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-import pytest
 import pytest_asyncio
 
-from corelib.actor import Actor, Effect, Route, effect, receive
+from corelib.actor import Actor, Route, receive
 from corelib.clock import SystemClock
 from corelib.consumer import Consumer
-from corelib.errors import Unavailable
-from corelib.handling import handle
 from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Event, Record
@@ -205,68 +202,3 @@ async def test_a_handler_that_hangs_is_stopped_and_others_flow(store: Postgres, 
     [parked] = await store.parking.list()
     assert parked.reason.startswith("TimeoutError")
     assert parked.attempts == 2
-
-
-@dataclass(frozen=True)
-class Till(Actor):
-    calls: list[tuple[str, int]] = field(default_factory=list)
-    fails: int = 0
-
-    @effect(deadline=timedelta(seconds=5))
-    async def charge(self, event: Seen, call: Effect) -> Charged:
-        self.calls.append((call.idempotency_key, call.attempt))
-        if len(self.calls) <= self.fails:
-            raise ConnectionError("the provider hung up")
-        return Charged(name=event.name, attempt=call.attempt)
-
-
-async def published(store: Postgres) -> int:
-    reader = store.outbox("kafka", frozenset({CHANNEL.name}))
-    assert await reader.acquire("test")
-    return len(await reader.read(100))
-
-
-async def test_an_effect_is_told_its_attempt_and_keeps_its_key(store: Postgres, kafka: Kafka) -> None:
-    till = Till(fails=2)
-    async with running(consumer(store, kafka, routes_of(till))):
-        await kafka.send([record("k", 0)])
-
-        async def called() -> bool:
-            return len(till.calls) == 3
-
-        await until(called)
-    assert [attempt for _, attempt in till.calls] == [1, 2, 3]
-    assert len({key for key, _ in till.calls}) == 1
-    assert await published(store) == 1
-
-
-async def test_an_effect_cut_short_between_call_and_commit_repeats_the_call_with_its_key_only(
-    store: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    till = Till()
-    [route] = till.routes()
-    sent = record("k", 0)
-    event = Seen(name="k", number=0)
-    with monkeypatch.context() as outage:
-
-        def away(**_: object) -> None:
-            raise Unavailable("postgres", "the process died here")
-
-        outage.setattr(store, "transaction", away)
-        with pytest.raises(Unavailable):
-            await handle(store, route, Envelope.of(sent), event)
-    assert await published(store) == 0
-    assert await handle(store, route, Envelope.of(sent), event) == "done"
-    assert await handle(store, route, Envelope.of(sent), event) == "duplicate"
-    assert len(till.calls) == 2
-    assert len({key for key, _ in till.calls}) == 1
-    assert await published(store) == 1
-
-
-async def test_an_effect_that_hangs_ends_at_its_deadline(store: Postgres) -> None:
-    async def hang(_: Seen, __: Effect) -> None:
-        await asyncio.Event().wait()
-
-    [route] = routes_of(Till(), call=hang, deadline=timedelta(seconds=0.05))
-    with pytest.raises(TimeoutError):
-        await handle(store, route, Envelope.of(record("k", 0)), Seen(name="k", number=0))

@@ -1,0 +1,55 @@
+"""Every store with every broker."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from contract.stand import CREATE, QUEUE, SEEN, TOPIC, Charged, Counted, PromptSqs, Stand
+from corelib.aws import Aws
+from corelib.broker import Broker
+from corelib.clock import SystemClock
+from corelib.dynamo.store import Dynamo
+from corelib.kafka.broker import Kafka
+from corelib.memory.broker import MemoryBroker
+from corelib.memory.queues import MemoryQueues
+from corelib.memory.store import Memory
+from corelib.message import Transport
+from corelib.postgres.store import Postgres
+from corelib.store import Store
+from corelib.transaction import Origin
+
+
+@pytest_asyncio.fixture(params=["postgres", "dynamodb", "memory"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    name = f"t{uuid4().hex[:10]}"
+    store: Store
+    if request.param == "postgres":
+        store = Postgres(request.getfixturevalue("postgres_dsn"), schema=name, migrations=(CREATE,))
+    elif request.param == "dynamodb":
+        aws = Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=f"{name}-")
+        store = Dynamo("shop", aws, tables=(SEEN,))
+    else:
+        store = Memory(tables=(SEEN,))
+    await store.provision()
+    await store.open(Origin("test", SystemClock(), frozenset({Counted, Charged})))
+    yield store
+    await store.close()
+
+
+@pytest_asyncio.fixture(params=["kafka", "sqs", "memory", "memory-queue"])
+async def stand(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[Stand]:
+    name = f"t{uuid4().hex[:10]}-"
+    broker: Broker
+    if request.param == "kafka":
+        broker = Kafka(request.getfixturevalue("kafka_bootstrap"), prefix=name)
+    elif request.param == "sqs":
+        broker = PromptSqs(Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=name))
+    else:
+        broker = MemoryBroker() if request.param == "memory" else MemoryQueues()
+    channel = QUEUE if broker.name == Transport.SQS else TOPIC
+    await broker.provision([channel])
+    await broker.open()
+    yield Stand(store, broker, channel)
+    await broker.close()
