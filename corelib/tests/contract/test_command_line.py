@@ -1,10 +1,16 @@
 """The operator's commands, given as an operator gives them, on real PostgreSQL and Kafka."""
 
 import asyncio
+import contextlib
 import io
 import json
+import os
+import pty
 import re
+import signal
+import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -185,6 +191,25 @@ def test_a_new_era_is_shown_asked_for_begun_and_written_down(
     shown = capsys.readouterr().out
     assert shown.count("new-era") == 1
     assert "ann" in shown
+
+
+def test_ctrl_c_at_the_question_of_a_new_era_ends_it(app: str) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    said, terminal = b"", pty.openpty()
+    command = [sys.executable, "-m", "corelib.cli", "--app", app, "outbox", "new-era", "--reason", "a test"]
+    with subprocess.Popen(command, stdin=terminal[1], stdout=terminal[1], stderr=terminal[1]) as asking:
+        os.close(terminal[1])
+        while b"Begin the new era?" not in said:
+            said += os.read(terminal[0], 1_000)
+        # Again, if need be: Python may hear of one just before it reads, and then reads.
+        deadline = time.monotonic() + 60
+        while asking.poll() is None and time.monotonic() < deadline:
+            asking.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                asking.wait(0.5)
+        assert asking.poll() not in {None, frame.OK}
+        asking.kill()
+    os.close(terminal[0])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from corelib.cli.main import main
 from corelib.cli.target import Target
 from corelib.message import Envelope, Record
 from corelib.operation import Operation
+from corelib.postgres.operations import PostgresOperations
 from corelib.store import Failure
 
 SERVICE = """
@@ -73,7 +74,6 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> str:
     (tmp_path / f"{name}.py").write_text(SERVICE.replace("NAME", name))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setattr(frame.console, "width", 200)
     monkeypatch.setenv("CORELIB_APP", name)
     monkeypatch.setenv("SOUK_POSTGRES_DSN", database)
     service = Target(name).service()
@@ -169,3 +169,45 @@ def test_a_skipped_record_is_kept_with_the_audit_and_those_behind_it_are_handled
     assert (handled, parked) == ([1], 0)
     assert audit.progress["skipped"]["body"] == "{\\xff"
     assert ["ce_type", "test.filled.v1"] in audit.progress["skipped"]["headers"]
+
+
+def test_keys_and_reasons_are_listed_as_they_are_and_whole(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "[bold]" + "k" * 300
+    park(app, record(1, key))
+    assert main(["parked", "list"]) == frame.OK
+    assert key in capsys.readouterr().out
+
+
+def test_what_can_only_be_skipped_keeps_nothing_else_from_its_retry(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    park(app, record(1), handler="Gone.filled")
+    park(app, record(2), handler="relay-sqs/gone")
+    park(app, record(3), record(4))
+    assert main(["parked", "retry", "--all"]) == frame.FINDINGS
+    said = capsys.readouterr().out
+    assert f"{HANDLER} s-1: 2 handled, the key flows again" in said
+    assert said.count("can only be skipped") == 2
+    assert left(app)[:2] == ([3, 4], 2)
+    assert main(["parked", "skip", "relay-sqs/gone", "s-1", "--reason", "gone"]) == frame.FINDINGS
+    assert main(["parked", "skip", "Gone.filled", "s-1", "--reason", "gone"]) == frame.OK
+    assert left(app)[1] == 0
+
+
+def test_no_other_record_is_skipped_than_the_one_that_is_written_down(
+    app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else takes the first one away after it is written down."""
+    park(app, record(1), record(2))
+    Path("broken").touch()
+    save = PostgresOperations.save
+
+    async def save_late(self: PostgresOperations, operation: Operation) -> None:
+        await save(self, operation)
+        if "skipped" in operation.progress and not operation.ended:
+            async with opened(Target(app).service()) as other:
+                await other.store.parking.remove((await other.store.parking.list())[0])
+
+    monkeypatch.setattr(PostgresOperations, "save", save_late)
+    assert main(["parked", "skip", HANDLER, "s-1", "--reason", "a test"]) == frame.FINDINGS
+    assert left(app)[:2] == ([], 1)

@@ -2,10 +2,11 @@
 
 import asyncio
 import getpass
+import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,8 @@ import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from corelib.cli.target import Target
 from corelib.errors import CorelibError, SettingsError, UsageError
@@ -22,6 +25,9 @@ T = TypeVar("T")
 
 OK, FINDINGS, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; something was found or failed; the command was wrong; Ctrl-C."""
+
+# In a pipe there is no width to keep to, and whoever reads it wants each row on a line.
+_PIPED_COLUMNS = 1_000
 
 console = Console()
 complaints = Console(stderr=True)
@@ -44,6 +50,17 @@ Who = Annotated[str, typer.Option(envvar="CORELIB_WHO", help="Who, for the audit
 def me() -> str:
     """Return who gives the command, as far as the machine knows."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows as they are, nothing of them cut off: a key is copied from here into the next command."""
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    piped = not console.is_terminal and "COLUMNS" not in os.environ
+    (Console(width=_PIPED_COLUMNS) if piped else console).print(table)
 
 
 def service_of(context: typer.Context, **changes: Any) -> Service:

@@ -1,15 +1,16 @@
 """`corelib outbox`: the tables of a service's outbox, their upgrades, and what a restored database needs."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from corelib.cli import frame
-from corelib.cli.frame import Who, console, me, opened, run, service_of
+from corelib.cli.frame import Who, console, me, opened, run, service_of, show_table
 from corelib.errors import UsageError
 from corelib.operation import Operation
-from corelib.postgres.era import Era, Eras
+from corelib.postgres.era import Era
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.store import RelayState
@@ -56,12 +57,12 @@ def status(context: typer.Context) -> None:
             relays = service.relays().items()
             return {name: await service.store.relay_state(name, channels) for name, channels in relays}
 
-    table = Table("relay", "channels", "held by", "oldest event waits")
+    rows = []
     for name, state in run(states()).items():
         channels, holders = ", ".join(sorted(service.relays()[name])), ", ".join(sorted(state.holders))
         waits = f"{state.lag_seconds:.1f} s" if state.lag_seconds else "none waits"
-        table.add_row(name, channels, holders or "nobody", waits)
-    console.print(table)
+        rows.append((name, channels, holders or "nobody", waits))
+    show_table(("relay", "channels", "held by", "oldest event waits"), rows)
 
 
 @app.command("new-era")
@@ -83,16 +84,19 @@ def new_era(
     service = service_of(context)
     if not isinstance(service.store, Postgres):
         raise UsageError(f"{service.store.name} needs no new era: what waits in its outbox says so itself")
-    run(_begun(service, service.store.eras(service.relays()), reason=reason, who=who or me(), yes=yes))
+    eras = service.store.eras(service.relays())
+    _say(run(_within(service, eras.plan)))
+    # Asked where no loop runs: one would wait for the answer before it heard of Ctrl-C.
+    if not yes:
+        typer.confirm("Begin the new era?", abort=True)
+    operation = Operation("new-era", who or me(), reason, {}, service.clock.now())
+    era = run(_within(service, partial(eras.begin, operation)))
+    console.print(f"Era {era.number} has begun: {era.waiting} events will be sent. Relays go on by themselves.")
 
 
-async def _begun(service: Service, eras: Eras, *, reason: str, who: str, yes: bool) -> None:
+async def _within(service: Service, work: Callable[[], Awaitable[Era]]) -> Era:
     async with opened(service):
-        _say(await eras.plan())
-        if not yes:
-            typer.confirm("Begin the new era?", abort=True)
-        era = await eras.begin(Operation("new-era", who, reason, {}, service.clock.now()))
-        console.print(f"Era {era.number} has begun: {era.waiting} events will be sent. Relays go on by themselves.")
+        return await work()
 
 
 def _say(era: Era) -> None:
@@ -115,12 +119,12 @@ def audit(context: typer.Context) -> None:
         async with opened(service):
             return list(await service.store.operations.list())
 
-    table = Table("id", "what", "who", "why", "began", "ended", "progress")
+    rows = []
     for done in run(listed()):
         ended = done.ended.isoformat(timespec="seconds") if done.ended else "no"
         # Where a replay is to be gone on with is for machines.
         told = {name: value for name, value in done.progress.items() if name not in {"place", "last"}}
         progress = ", ".join(f"{name} {value}" for name, value in told.items())
         began = done.began.isoformat(timespec="seconds")
-        table.add_row(str(done.id), done.kind, done.who, done.reason, began, ended, progress)
-    console.print(table)
+        rows.append((str(done.id), done.kind, done.who, done.reason, began, ended, progress))
+    show_table(("id", "what", "who", "why", "began", "ended", "progress"), rows)

@@ -9,17 +9,16 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from corelib.broker import Publisher
 from corelib.cli import frame
-from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of
+from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of, show_table
 from corelib.errors import UsageError
 from corelib.operation import Operation
-from corelib.parking import RELAY, Resumed, resume, skip
+from corelib.parking import RELAY, Resumed, resume
 from corelib.relay_parking import relay_of, resend
 from corelib.service import Service
-from corelib.store import Parked
+from corelib.store import Failure, Parked
 
 HELP = """What a handler could not handle, or a relay not send, and what waits behind it.
 
@@ -51,11 +50,9 @@ def list_(context: typer.Context) -> None:
         return
     waiting = Counter((each.handler, each.record.key) for each in parked)
     first = {(each.handler, each.record.key): each for each in reversed(parked)}
-    table = Table("handler", "key", "records", "since", "reason")
-    for (handler, key), count in waiting.items():
-        poison = first[handler, key]
-        table.add_row(handler, key, str(count), f"{poison.parked:%Y-%m-%d %H:%M:%S}", poison.reason)
-    console.print(table)
+    poisons = [(handler, key, str(count), first[handler, key]) for (handler, key), count in waiting.items()]
+    rows = [(*row, f"{poison.parked:%Y-%m-%d %H:%M:%S}", poison.reason) for *row, poison in poisons]
+    show_table(("handler", "key", "records", "since", "reason"), rows)
 
 
 @app.command()
@@ -128,7 +125,8 @@ async def _skipped(service: Service, operation: Operation) -> bool:
         record = {"headers": first.record.headers, "body": first.record.payload.decode("utf-8", "backslashreplace")}
         kept = replace(operation, progress={"skipped": record})
         await service.store.operations.save(kept)
-        await skip(service.store, handler, key)
+        # This one, not whatever is first by now.
+        await service.store.parking.remove(first)
         console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
         if handler.startswith(RELAY):
             return await _resent(service, [(handler, key)])
@@ -136,7 +134,11 @@ async def _skipped(service: Service, operation: Operation) -> bool:
 
 
 async def _resumed(service: Service, handler: str, key: str) -> bool:
-    return _told(handler, key, await resume(service.store, service.routes, handler, key))
+    try:
+        resumed = await resume(service.store, service.routes, handler, key)
+    except UsageError as gone:
+        resumed = Resumed(0, Failure(str(gone)))
+    return _told(handler, key, resumed)
 
 
 async def _resent(service: Service, queues: Sequence[tuple[str, str]]) -> bool:
@@ -146,16 +148,19 @@ async def _resent(service: Service, queues: Sequence[tuple[str, str]]) -> bool:
         publishers = {name: await _publisher(service, name, stack) for name in {relay_of(each) for each, _ in queues}}
         for handler, key in queues:
             publisher = publishers[relay_of(handler)]
-            outcomes.append(_told(handler, key, await resend(service.store.parking, publisher, handler, key)))
+            if publisher is None:
+                resumed = Resumed(0, Failure("the service sends nothing this way any more: it can only be skipped"))
+            else:
+                resumed = await resend(service.store.parking, publisher, handler, key)
+            outcomes.append(_told(handler, key, resumed))
     return all(outcomes)
 
 
-async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Publisher:
+async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Publisher | None:
     publisher = service.brokers.get(relay)
-    if publisher is None:
-        raise UsageError(f"the service sends nothing to {relay!r} any more: its records can only be skipped")
-    await publisher.open()
-    stack.push_async_callback(publisher.close)
+    if publisher is not None:
+        await publisher.open()
+        stack.push_async_callback(publisher.close)
     return publisher
 
 

@@ -17,6 +17,8 @@ from corelib.postgres import operator_queries as queries
 from corelib.postgres.patience import patiently
 from corelib.postgres.pool import Pool
 
+_LONG_SECONDS = 3_600.0  # a ring may hold what a fortnight left behind
+
 
 @dataclass(frozen=True)
 class Era:
@@ -58,17 +60,18 @@ class Eras:
 
     async def _begin(self, connection: asyncpg.Connection, operation: Operation | None) -> Era:
         async with connection.transaction():
-            await connection.execute(queries.LOCK_OUTBOX)
+            if operation is not None:
+                await connection.execute(queries.LOCK_OUTBOX)
             number, slot, moved = (await connection.fetch(queries.NEXT_ERA))[0]
             channels, relays = zip(*self._routes, strict=True) if self._routes else ((), ())
-            await connection.execute(queries.MOVED_ROWS)
-            await connection.execute(queries.COLLECT_ROWS, list(channels), list(relays))
-            waiting, kept = (await connection.fetch(queries.COUNT_ROWS))[0]
+            await connection.execute(queries.MOVED_ROWS, timeout=_LONG_SECONDS)
+            await connection.execute(queries.COLLECT_ROWS, list(channels), list(relays), timeout=_LONG_SECONDS)
+            waiting, kept = (await connection.fetch(queries.COUNT_ROWS, timeout=_LONG_SECONDS))[0]
             era = Era(number, moved, waiting, kept)
             if operation is None:
                 raise _DryRun(era)
             if moved:
-                await connection.execute(queries.REWRITE_ROWS[slot])
+                await connection.execute(queries.REWRITE_ROWS[slot], timeout=_LONG_SECONDS)
             await connection.execute(queries.NEW_ERA, number)
             details = {"era": number, "moved": moved, "waiting": waiting, "kept": kept}
             await operations.save(connection, replace(operation, progress=details, ended=operation.began))
