@@ -22,6 +22,8 @@ MALFORMED = "(malformed)"
 """The handler that records are parked for which are no event, so that nobody can tell whose they are."""
 RELAY = "relay-"
 """How the names begin that a relay parks under what its broker will never take."""
+AT_ONCE = 50
+"""So many of a queue's records are read at once: a key may have a million behind its poison."""
 _LONGEST_ID = 200
 _LONGEST_REASON = 500
 _LONGEST_TRACEBACK = 8_000
@@ -62,7 +64,7 @@ async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) 
     Raises `UsageError` where the service has no such handler any more.
     """
     handled = 0
-    while queue := await store.parking.list(handler, key):
+    while queue := await store.parking.list(handler, key, limit=AT_ONCE):
         for parked in queue:
             wanted = _routes_of(parked, routes)
             try:
@@ -74,15 +76,6 @@ async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) 
             await store.parking.remove(parked)
             handled += 1
     return Resumed(handled)
-
-
-async def skip(store: Store, handler: str, key: str) -> Parked | None:
-    """Take the first record of a parked key away without handling it; return it."""
-    queue = await store.parking.list(handler, key)
-    if not queue:
-        return None
-    await store.parking.remove(queue[0])
-    return queue[0]
 
 
 def _routes_of(parked: Parked, routes: Sequence[Route]) -> Sequence[Route]:

@@ -15,7 +15,7 @@ from corelib.broker import Publisher, Refused
 from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.metrics import PARKED
-from corelib.parking import RELAY, Resumed
+from corelib.parking import AT_ONCE, RELAY, Resumed
 from corelib.part import rest
 from corelib.store import Failure, Parked, ParkingLot
 
@@ -172,7 +172,7 @@ async def _turn(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -
     async with lot.claimed(handler, key) as mine:
         if not mine:
             return None
-        for parked in await lot.list(handler, key):
+        for parked in await lot.list(handler, key, limit=AT_ONCE):
             if failure := await _refusal(lot, publisher, parked):
                 return Resumed(handled, failure)
             await lot.remove(parked)

@@ -180,8 +180,10 @@ class ParkingLot(Protocol):
         """
         ...
 
-    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+    async def list(
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+    ) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
         ...
 
     async def failed(self, parked: Parked, failure: Failure) -> None:

@@ -2,18 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from corelib import parking
 from corelib.actor import Actor, Route, receive
 from corelib.clock import ManualClock, SystemClock
 from corelib.errors import UsageError
 from corelib.handling import handle
 from corelib.message import Envelope, Record, parse
-from corelib.parking import MALFORMED, Resumed, failure_of, resume, skip
+from corelib.parking import MALFORMED, Resumed, failure_of, resume
 from corelib.store import Failure, Parked, Store
 from corelib.transaction import REMEMBER, Origin, Transaction
 from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
@@ -120,19 +121,37 @@ async def test_a_resumed_key_is_handled_in_order_until_one_fails(store: Store) -
 async def test_a_skipped_record_lets_those_behind_it_go_on(store: Store) -> None:
     actor = Counter(failing={0})
     await parked(store, record(0), record(1))
-    skipped = await skip(store, "Counter.counted", "k")
-    assert skipped
-    assert numbers([skipped.record]) == [0]
+    [first] = await store.parking.list("Counter.counted", "k", limit=1)
+    assert numbers([first.record]) == [0]
+    await store.parking.remove(first)
     assert await resume(store, list(actor.routes()), "Counter.counted", "k") == Resumed(1)
     assert actor.seen == [1]
-    assert await skip(store, "Counter.counted", "k") is None
+    await store.parking.remove(first)
+
+
+async def test_a_long_queue_is_read_in_parts_and_handled_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    whole = store.parking.list
+
+    async def some(handler: str | None = None, key: str | None = None, *, limit: int | None = None) -> Sequence[Parked]:
+        asked.append(limit)
+        return await whole(handler, key, limit=limit)
+
+    monkeypatch.setattr(store.parking, "list", some)
+    monkeypatch.setattr(parking, "AT_ONCE", 2)
+    actor = Counter()
+    await parked(store, record(7, "another"), *map(record, range(5)))
+    assert numbers([each.record for each in await whole("Counter.counted", "k", limit=3)]) == [0, 1, 2]
+    assert await resume(store, list(actor.routes()), "Counter.counted", "k") == Resumed(5)
+    assert actor.seen == list(range(5))
+    assert asked == [2, 2, 2, 2]
 
 
 async def test_a_record_of_a_handler_that_is_gone_can_only_be_skipped(store: Store) -> None:
     await parked(store, record(0), handler="Gone.counted")
     with pytest.raises(UsageError, match=r"no handler 'Gone\.counted'"):
         await resume(store, list(Counter().routes()), "Gone.counted", "k")
-    assert await skip(store, "Gone.counted", "k")
+    await store.parking.remove((await store.parking.list("Gone.counted", "k"))[0])
 
 
 async def _handled_and_parked(store: Store, route: Route, each: Record) -> None:
@@ -190,7 +209,7 @@ async def test_what_is_parked_for_longer_than_marks_are_kept_can_only_be_skipped
         resumed = await resume(store, [route], route.name, "k")
         assert resumed.failure
         assert resumed.failure.reason.startswith("Forgotten: ")
-        assert await skip(store, route.name, "k")
+        await store.parking.remove((await store.parking.list(route.name, "k"))[0])
     assert await _effects(store) == [1]
 
 
@@ -199,7 +218,7 @@ async def test_a_record_that_is_no_event_stays_until_it_is_skipped(store: Store)
     resumed = await resume(store, list(Counter().routes()), MALFORMED, "k")
     assert resumed.failure
     assert resumed.failure.reason.startswith("Malformed: ")
-    assert await skip(store, MALFORMED, "k")
+    await store.parking.remove((await store.parking.list(MALFORMED, "k"))[0])
     assert await store.parking.list() == []
 
 

@@ -121,7 +121,7 @@ async def _retried(service: Service, operation: Operation) -> bool:
 async def _skipped(service: Service, operation: Operation) -> bool:
     handler, key = operation.details["handler"], operation.details["key"]
     async with _at_work(service, operation):
-        first = _found(await service.store.parking.list(handler, key), handler, key)[0]
+        first = _found(await service.store.parking.list(handler, key, limit=1), handler, key)[0]
         record = {"headers": first.record.headers, "body": first.record.payload.decode("utf-8", "backslashreplace")}
         kept = replace(operation, progress={"skipped": record})
         await service.store.operations.save(kept)

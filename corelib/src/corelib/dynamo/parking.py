@@ -248,11 +248,19 @@ class Parking:
         return _parked(item)
 
     # Last, as its name hides the built-in one from the rest of the class.
-    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+    async def list(
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+    ) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
         items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
-        found = [await self._parked(item) for item in sorted(items, key=lambda item: int(item["number"]["N"]))]
-        return [parked for parked in found if parked is not None]
+        items.sort(key=lambda item: int(item["number"]["N"]))
+        found: list[Parked] = []
+        for item in items:
+            if len(found) == limit:
+                break
+            if (parked := await self._parked(item)) is not None:
+                found.append(parked)
+        return found
 
 
 def _kept(record: Record, number: Attribute) -> tuple[Attribute, list[Attribute]]:

@@ -60,12 +60,14 @@ class MemoryParking:
                 await self._link.call("give claim up", lambda: self._give_up(handler, key, claim))
 
     # Last, as its name hides the built-in one from the rest of the class.
-    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+    async def list(
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+    ) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
         everything = await self._link.call("list parked", lambda: tuple(self._database.parked))
         return [
             parked for parked in everything if handler in (None, parked.handler) and key in (None, parked.record.key)
-        ]
+        ][:limit]
 
     def _park(self, handler: str, record: Record, failure: Failure, attempts: int) -> None:
         known = {(parked.handler, parked_as(parked.handler, parked.record)) for parked in self._database.parked}

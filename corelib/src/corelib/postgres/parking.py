@@ -74,10 +74,15 @@ class PostgresParking:
             yield connection
 
     # Last, as its name hides the built-in one from the rest of the class.
-    async def list(self, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key."""
+    async def list(
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+    ) -> Sequence[Parked]:
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(queries.LIST_PARKED, handler, None if key is None else _text(key))
+            if handler is None or key is None:
+                rows = await connection.fetch(queries.LIST_PARKED, handler, limit)
+            else:
+                rows = await connection.fetch(queries.LIST_QUEUE, handler, _text(key), limit)
         return [_parked(row) for row in rows]
 
 
