@@ -38,8 +38,9 @@ SELECT id, '{topic}', key, type, payload, source, time, '1.0', 'application/json
 FROM template WHERE n >= start AND n < start + {step} ORDER BY n
 """
 _FILL_OURS = """
-INSERT INTO {schema}.outbox_0 (hash, channel, key, headers, payload)
-SELECT hash, '{topic}', key, headers, payload FROM template WHERE n >= start AND n < start + {step} ORDER BY n
+INSERT INTO {schema}.outbox_0 (hash, channel, key, headers, payload, transport)
+SELECT hash, '{topic}', key, headers, payload, 'kafka'
+FROM template WHERE n >= start AND n < start + {step} ORDER BY n
 """
 _IN_TRANSACTIONS = """
 DO $$ DECLARE start bigint; BEGIN

@@ -3,8 +3,10 @@
 import re
 import reprlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
@@ -70,6 +72,15 @@ class Origin:
     clock: Clock
     publishes: frozenset[type[Event]]
     remember: timedelta = REMEMBER
+
+    @cached_property
+    def transports(self) -> Mapping[str, str | None]:
+        """Return by what each channel travels; None for a name that has two."""
+        found: dict[str, str | None] = {}
+        for channel in channels_of(self.publishes):
+            other = found.get(channel.name, channel.transport.value) != channel.transport.value
+            found[channel.name] = None if other else channel.transport.value
+        return found
 
     def require_remembered(self, mark: Mark | None) -> None:
         """Raise `Forgotten` for an event whose mark may be gone, `Malformed` for one from the future."""

@@ -59,7 +59,9 @@ async def test_a_page_is_read_from_the_indexes_without_a_look_at_the_rest(
 ) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
     snapshot = await connection.fetchval("SELECT pg_current_snapshot()")
-    shown = await plan(connection, log_queries.READ_PAGE, 10_000, "1", ["c"], ["3"], "1", limit, snapshot, 10_000)
+    shown = await plan(
+        connection, log_queries.READ_PAGE, 10_000, "1", ["c"], ["3"], "1", "kafka", limit, snapshot, 10_000
+    )
     require_indexes(shown, looks=1 + sized)
 
 
@@ -70,7 +72,7 @@ async def test_a_tick_is_opened_and_read_from_the_indexes_in_one_statement(
     connection: asyncpg.Connection, mode: str, limit: int, sized: int
 ) -> None:
     await connection.execute(f"SET plan_cache_mode = {mode}")
-    shown = await plan(connection, log_queries.READ_TICK, 10_000, "1", ["c"], ["3"], "1", limit)
+    shown = await plan(connection, log_queries.READ_TICK, 10_000, "1", ["c"], ["3"], "1", "kafka", limit)
     require_indexes(shown, looks=2 + sized)
 
 

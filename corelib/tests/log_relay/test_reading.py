@@ -44,7 +44,7 @@ def _record(number: int, name: str) -> Record:
 async def test_rows_with_lower_ids_that_commit_late_are_not_skipped(store: Postgres, postgres_dsn: str) -> None:
     log = await leased(store)
     async with open_transaction(postgres_dsn, store._schema) as slow:
-        await slow.execute(write_events([_record(1, "slow"), _record(2, "slow")], 0))
+        await slow.execute(write_events([_record(1, "slow"), _record(2, "slow")], 0, {}))
         await note(store, 3, 4)
         assert await following(log) == [3, 4]
         await note(store, 5)
@@ -58,7 +58,7 @@ async def test_an_aborted_transaction_delivers_nothing(store: Postgres, postgres
     connection = await asyncpg.connect(postgres_dsn, server_settings={"search_path": store._schema})
     transaction = connection.transaction()
     await transaction.start()
-    await connection.execute(write_events([_record(1, "ghost")], 0))
+    await connection.execute(write_events([_record(1, "ghost")], 0, {}))
     await note(store, 2)
     assert await following(log) == [2]
     await transaction.rollback()

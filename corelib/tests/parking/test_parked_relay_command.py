@@ -171,7 +171,7 @@ async def test_a_broker_that_is_away_or_gone_leaves_everything_parked(
         assert (code, "kafka is unavailable" in said) == (frame.FINDINGS, True), said
         await service.store.parking.park("relay-fax/shelves", record.record, Failure("no line"), attempts=1)
         code, said = await shelves.command("retry", "relay-fax/shelves", "s-1")
-        assert (code, "sends nothing to 'fax' any more" in said) == (frame.USAGE, True), said
+        assert (code, "sends nothing this way any more" in said) == (frame.FINDINGS, True), said
         assert {each.handler: each.attempts for each in await service.store.parking.list()} == {
             HANDLER: 1,
             "relay-fax/shelves": 1,

@@ -16,7 +16,7 @@ _ID = 5
 
 
 class PostgresLogTable:
-    """Implements `LogTable` for one relay and its channels."""
+    """Implements `LogTable` for one relay, which its transport names, and the channels that it knows."""
 
     def __init__(self, pool: Pool, relay: str, channels: frozenset[str]) -> None:
         self._pool = pool
@@ -88,7 +88,7 @@ class PostgresLogTable:
 
     def _since(self, done: Tick, after: int) -> tuple[object, ...]:
         _, xmax, under_way = done.snapshot
-        return after, str(done.next), self._channels, [str(xid) for xid in under_way], str(xmax)
+        return after, str(done.next), self._channels, [str(xid) for xid in under_way], str(xmax), self._relay
 
     def _in_order(self, position: Position, rows: list[asyncpg.Record], limit: int) -> Page:
         """Return so many of the rows, which are the first young and the first late ones."""

@@ -39,29 +39,34 @@ HOLDS_ROW = f"SELECT EXISTS (SELECT FROM ({_ROWS}) rows WHERE id = $1 AND positi
 # commit out of order, and nothing waits for a transaction that is still open, here or in another database. Transactions
 # that began after the last snapshot (`next` and above) have ids above its floor, so that a backlog of any size is read
 # from the index on ids, in pages.
+#
+# A row names its transport, and with it its relay: one of a release that does not know the channel yet, or no longer,
+# sends it all the same, as its position will be past it. Only rows that name none are told by their channels.
+_MINE = "(transport = $6 OR transport IS NULL AND channel = ANY($3))"
 _YOUNG = """
 SELECT {columns} FROM outbox_{slot}
-WHERE id > $1 AND xid >= $2::text::xid8 AND channel = ANY($3) {seen} ORDER BY id LIMIT {limit}
+WHERE id > $1 AND xid >= $2::text::xid8 AND {mine} {seen} ORDER BY id LIMIT {limit}
 """
 # The few that were under way at the last snapshot may have any id: they are found by the index on xid alone, which is
 # what adding 0 to the id is for.
 _UNDER_WAY = """
 SELECT {columns} FROM outbox_{slot}
-WHERE xid = ANY($4::text[]::xid8[]) AND channel = ANY($3) {seen} {behind} ORDER BY id + 0 LIMIT {limit}
+WHERE xid = ANY($4::text[]::xid8[]) AND {mine} {seen} {behind} ORDER BY id + 0 LIMIT {limit}
 """
 _JUST_BEGUN = """
 SELECT {columns} FROM outbox_{slot}
-WHERE xid >= $5::text::xid8 AND xid < $2::text::xid8 AND channel = ANY($3) {seen} {behind} ORDER BY id + 0 LIMIT {limit}
+WHERE xid >= $5::text::xid8 AND xid < $2::text::xid8 AND {mine} {seen} {behind} ORDER BY id + 0 LIMIT {limit}
 """
 
 
 def _all(queries: Sequence[str], **parts: str) -> str:
+    parts["mine"] = _MINE
     return " UNION ALL ".join(f"({query.format(slot=slot, **parts)})" for query in queries for slot in SLOTS)
 
 
 def _young_and_late(limit: str, **parts: str) -> str:
     """Return each in order of ids, first those that are young."""
-    young, late = _all([_YOUNG], limit="$6", **parts), _all([_UNDER_WAY, _JUST_BEGUN], limit="$6", **parts)
+    young, late = _all([_YOUNG], limit="$7", **parts), _all([_UNDER_WAY, _JUST_BEGUN], limit="$7", **parts)
     return f"({young} ORDER BY id LIMIT {limit}) UNION ALL ({late} ORDER BY id LIMIT {limit})"
 
 
@@ -70,17 +75,17 @@ SURE_ROWS = 256
 """So many rows are read whatever they hold: of the largest events they are a page."""
 
 _COLUMNS = "channel, key, hash, headers, payload, id"
-_OF_TICK = {"seen": "AND pg_visible_in_snapshot(xid, $7)", "behind": "AND id + 0 > $8"}
+_OF_TICK = {"seen": "AND pg_visible_in_snapshot(xid, $8)", "behind": "AND id + 0 > $9"}
 _OF_NOW = {"seen": "", "behind": ""}
 
 
 def _fitting(**parts: str) -> str:
     """How many rows are read: as many as asked for, if they are not too large, which sizes alone tell beforehand."""
-    sizes = _young_and_late("$6", columns="octet_length(payload) AS bytes, id", **parts)
+    sizes = _young_and_late("$7", columns="octet_length(payload) AS bytes, id", **parts)
     return f"""
-    SELECT CASE WHEN $6 <= {SURE_ROWS} THEN $6
+    SELECT CASE WHEN $7 <= {SURE_ROWS} THEN $7
                 WHEN (SELECT sum(bytes) FROM ({sizes}) AS sizes) > {_PAGE_BYTES} THEN {SURE_ROWS}
-                ELSE $6 END AS fitting
+                ELSE $7 END AS fitting
     """  # noqa: S608 -- our own names
 
 
@@ -145,14 +150,15 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(written)), 0)::float8
 _OLDEST = """
 (SELECT written FROM outbox_{slot}
  WHERE id > (SELECT greatest(tick_id, done_floor) FROM c) AND xid >= (SELECT done_next::text::xid8 FROM c)
-   AND channel = ANY($2) ORDER BY id LIMIT 1)
+   AND {mine} ORDER BY id LIMIT 1)
 UNION ALL
 (SELECT written FROM outbox_{slot}, c
- WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(done) FROM c)) AND channel = ANY($2)
+ WHERE xid = ANY(ARRAY(SELECT pg_snapshot_xip(done) FROM c)) AND {mine}
    AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
 UNION ALL
 (SELECT written FROM outbox_{slot}, c
  WHERE xid >= (SELECT pg_snapshot_xmax(done) FROM c) AND xid < (SELECT done_next::text::xid8 FROM c)
-   AND channel = ANY($2) AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
+   AND {mine} AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
 """
-OUTBOX_LAG = _LAG.format(oldest=" UNION ALL ".join(_OLDEST.format(slot=slot) for slot in SLOTS))
+_OLDEST_MINE = "(transport = $1 OR transport IS NULL AND channel = ANY($2))"
+OUTBOX_LAG = _LAG.format(oldest=" UNION ALL ".join(_OLDEST.format(slot=slot, mine=_OLDEST_MINE) for slot in SLOTS))

@@ -50,14 +50,14 @@ _ROWS = " UNION ALL ".join(f"SELECT *, xmin AS born FROM outbox_{slot}" for slot
 # -- collect_rows -- `born` is the transaction that wrote the row here: another than its `xid` if it was loaded.
 COLLECT_ROWS = f"""
 INSERT INTO moved_rows
-SELECT xid, id, hash, channel, key, headers, payload, written,
-       relay IS NULL
+SELECT xid, id, hash, channel, key, headers, payload, written, transport,
+       coalesce(transport, route.relay) IS NULL
        OR coalesce((pg_visible_in_snapshot(xid, done) OR pg_visible_in_snapshot(xid, tick) AND id <= tick_id)
            AND (split_part(database, '#', 1) = system_identifier::text
                 OR born::text::bigint <> xid::text::bigint & 4294967295), false)
 FROM ({_ROWS}) rows
      LEFT JOIN unnest($1::text[], $2::text[]) AS route (channel, relay) USING (channel)
-     LEFT JOIN outbox_cursor USING (relay)
+     LEFT JOIN outbox_cursor ON outbox_cursor.relay = coalesce(transport, route.relay)
      CROSS JOIN pg_control_system()
 """  # noqa: S608 -- our own names
 
@@ -67,13 +67,13 @@ COUNT_ROWS = "SELECT count(*) FILTER (WHERE NOT sent), count(*) FILTER (WHERE se
 # -- rewrite_rows -- what was sent keeps its id under a number that every snapshot sees; the rest is written as if new.
 _REWRITE_ROWS = """
 TRUNCATE {tables};
-INSERT INTO outbox_{slot} (xid, id, hash, channel, key, headers, payload, written)
-SELECT '3', id, hash, channel, key, headers, payload, written FROM moved_rows WHERE sent ORDER BY id;
+INSERT INTO outbox_{slot} (xid, id, hash, channel, key, headers, payload, written, transport)
+SELECT '3', id, hash, channel, key, headers, payload, written, transport FROM moved_rows WHERE sent ORDER BY id;
 UPDATE outbox_cursor SET done = pg_current_snapshot(), done_floor = (SELECT last_value FROM outbox_id),
     done_next = pg_current_xact_id()::text::bigint, tick = NULL, tick_floor = NULL, tick_next = NULL,
     tick_number = tick_number + 1, tick_id = 0;
-INSERT INTO outbox_{slot} (hash, channel, key, headers, payload, written)
-SELECT hash, channel, key, headers, payload, written FROM moved_rows WHERE NOT sent ORDER BY id;
+INSERT INTO outbox_{slot} (hash, channel, key, headers, payload, written, transport)
+SELECT hash, channel, key, headers, payload, written, transport FROM moved_rows WHERE NOT sent ORDER BY id;
 """
 REWRITE_ROWS = {
     slot: _REWRITE_ROWS.format(slot=slot, tables=", ".join(f"outbox_{each}" for each in SLOTS)) for slot in SLOTS

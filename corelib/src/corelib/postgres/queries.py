@@ -110,6 +110,10 @@ CREATE INDEX parked_key_hash ON parked (handler, md5(key), id);
 DROP INDEX parked_key;
 """
 
+ROWS_NAME_THEIR_TRANSPORT = "".join(f"ALTER TABLE outbox_{slot} ADD COLUMN transport text;" for slot in SLOTS) + (
+    "ALTER TABLE timer ADD COLUMN transports text[];"
+)
+
 # -- lock_schema -- one migration at a time, in all schemas of the database.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('corelib.provision', 0))"
 
@@ -137,7 +141,7 @@ SELECT string_agg(name, ', ' ORDER BY name) FROM (
 """  # noqa: S608 -- our own names
 
 # -- write_events -- sent with COMMIT in one message, which takes no parameters; the order of ids is the order of rows.
-_WRITE_EVENTS = "INSERT INTO outbox_{slot} (hash, channel, key, headers, payload) VALUES "
+_WRITE_EVENTS = "INSERT INTO outbox_{slot} (hash, channel, key, headers, payload, transport) VALUES "
 WRITE_EVENTS = {slot: _WRITE_EVENTS.format(slot=slot) for slot in SLOTS}
 
 # -- emit_event -- into the write-ahead log and nowhere else, as part of the transaction.
@@ -154,7 +158,9 @@ SELECT current_setting('wal_level') AS level,
 CURRENT_SLOT = "SELECT slot FROM outbox_ring"
 
 # -- write_timer --
-WRITE_TIMER = "INSERT INTO timer (id, due, channels, keys, headers, payloads) VALUES ($1, $2, $3, $4, $5, $6)"
+WRITE_TIMER = """
+INSERT INTO timer (id, due, channels, keys, headers, payloads, transports) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
 
 # -- cancel_timers --
 CANCEL_TIMERS = "DELETE FROM timer WHERE id = ANY($1::uuid[])"
@@ -168,7 +174,7 @@ WITH turn AS MATERIALIZED (
 DELETE FROM timer WHERE id IN (
     SELECT id FROM timer WHERE (SELECT ours FROM turn) AND due <= coalesce($1::timestamptz, now())
     ORDER BY due, id LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING id, due, channels, keys, headers, payloads
+) RETURNING id, due, channels, keys, headers, payloads, transports
 """
 
 # -- turn_quickly -- every relay waits for the lock that is held here: it is not held by a client that is paused or cut

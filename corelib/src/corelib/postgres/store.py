@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import asyncpg
@@ -244,7 +245,10 @@ class Postgres:
             ]
             if records:
                 slot = None if self.tableless else await self._ring.slot(connection)
-                await connection.execute(write_events(records, slot))
+                # As they were written: the release that fires a timer may not know its channels.
+                named = (zip(row["channels"], row["transports"] or (), strict=False) for row in rows)
+                transports = {**self._opened().transports, **dict(chain.from_iterable(named))}
+                await connection.execute(write_events(records, slot, transports))
         if rows:
             self._announce()
         return len(rows)

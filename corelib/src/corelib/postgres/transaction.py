@@ -1,6 +1,6 @@
 """A unit of work on PostgreSQL: the connection's statements, and what corelib writes just before COMMIT."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -87,8 +87,8 @@ class PostgresTransaction(Transaction):
         """Return the last statement, to go with COMMIT; only a transaction with very many events has others before."""
         *first, last = (records[at : at + _ROWS] for at in range(0, len(records), _ROWS))
         for some in first:
-            await self.execute(write_events(some, slot))
-        return write_events(last, slot)
+            await self.execute(write_events(some, slot, self.origin.transports))
+        return write_events(last, slot, self.origin.transports)
 
     async def _write_timer(self, scheduled: Scheduled) -> None:
         records = scheduled.records
@@ -100,18 +100,26 @@ class PostgresTransaction(Transaction):
             [record.key for record in records],
             [headers_of(record) for record in records],
             [record.payload for record in records],
+            [self.origin.transports.get(record.channel) for record in records],
         )
 
 
-def write_events(records: Sequence[Record], slot: int | None) -> str:
-    """Return the statement that appends records to a table of the outbox, or without one to the log itself."""
+def write_events(records: Sequence[Record], slot: int | None, transports: Mapping[str, str | None]) -> str:
+    """Return the statement that appends records to a table of the outbox, or without one to the log itself.
+
+    `transports` are those of channels; a row of any other is its relay's who knows the channel.
+    """
     if slot is None:
         return "SELECT " + ",".join(queries.EMIT_EVENT.format(content=text(_message(record))) for record in records)
     return queries.WRITE_EVENTS[slot] + ",".join(
         f"({murmur2(record.key.encode()) & 0x7FFF_FFFF},{text(record.channel)},{text(record.key)}"
-        f",{binary(pack(record.headers))},{binary(record.payload)})"
+        f",{binary(pack(record.headers))},{binary(record.payload)},{_name(transports.get(record.channel))})"
         for record in records
     )
+
+
+def _name(transport: str | None) -> str:
+    return "NULL" if transport is None else text(transport)
 
 
 def sql(tx: Transaction) -> PostgresTransaction:
