@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 import bench  # noqa: F401 -- see above
 import contracts  # noqa: F401 -- see above
@@ -22,6 +23,10 @@ from devstack.parts import spark_jars as connector_jars
 # Visibly false, as devstack gives them to the services; boto wants some even for an emulator.
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "local-not-a-key")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local-not-a-secret")
+
+# No property is about speed, and machines do other things too.
+settings.register_profile("souk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("souk")
 
 
 def _given_or_started(variable: str, server: Server) -> Iterator[str]:

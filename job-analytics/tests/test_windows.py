@@ -76,7 +76,7 @@ def sales() -> st.SearchStrategy[list[Sale]]:
     return st.lists(one, min_size=1, max_size=30, unique_by=lambda sale: sale.order)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sales(), st.randoms(use_true_random=False))
 def test_minutes_equal_the_orders_however_often_each_is_delivered(
     spark: SparkSession, sold: list[Sale], chance: Any

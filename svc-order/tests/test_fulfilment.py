@@ -153,7 +153,7 @@ async def test_money_that_comes_after_the_end_is_given_back(at: Desk) -> None:
 
 
 # Each example has an order of its own; the desk is only the way to it.
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.booleans()), max_size=8))
 async def test_whatever_comes_in_whatever_order_an_order_ends_once_and_no_money_stays(
     at: Desk, words: list[tuple[str, bool]]

@@ -237,7 +237,7 @@ async def books(at: Desk, product: str) -> Any:
 
 
 # Each example has products and orders of its own; the desk is only the way to them.
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(baskets=BASKETS, words=WORDS)
 async def test_whatever_comes_in_whatever_order_no_unit_is_lost_or_sold_twice(
     at: Desk, baskets: list[dict[int, int]], words: list[tuple[int, str]]

@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from corelib.clock import SystemClock
@@ -67,7 +67,6 @@ def asked(postgres_dsn: str) -> Iterator[tuple[asyncio.Runner, list[asyncpg.Conn
             runner.run(connection.close())
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(words=st.text(CHARACTERS), raw=st.binary())
 @example(words="'); DROP TABLE x; --", raw=b"")
 @example(words="\\'; \\", raw=b"\\'\0")

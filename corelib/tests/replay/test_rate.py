@@ -65,7 +65,7 @@ async def replayed(count: int, rate: float, takes: Mapping[int, float]) -> list[
     rate=st.floats(0.1, 2_000),
     takes=st.dictionaries(st.integers(1, 20), st.floats(0, 120), max_size=5),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_never_more_than_the_rate_passes_in_any_span_of_time_however_the_broker_stalls(
     count: int, rate: float, takes: Mapping[int, float]
 ) -> None:

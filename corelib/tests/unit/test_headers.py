@@ -2,7 +2,7 @@
 
 import pytest
 from aiokafka.record.memory_records import MemoryRecords
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corelib.broker import Outgoing
@@ -49,9 +49,6 @@ def test_varints_are_protocol_buffers_zigzag(value: int, encoded: str) -> None:
     assert varint(value).hex() == encoded
 
 
-@settings(
-    suppress_health_check=[HealthCheck.too_slow], deadline=None
-)  # rows of real sizes, on machines that do other things too
 @given(rows=ROWS, limit=st.integers(200, 30_000), transactional=st.booleans())
 def test_a_batch_is_read_as_the_rows_it_was_made_of(rows: list[Outgoing], limit: int, *, transactional: bool) -> None:
     found = []
