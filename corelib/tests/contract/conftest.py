@@ -53,3 +53,12 @@ async def stand(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[S
     await broker.open()
     yield Stand(store, broker, channel)
     await broker.close()
+
+
+@pytest_asyncio.fixture
+async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
+    kafka = Kafka(kafka_bootstrap, prefix=f"t{uuid4().hex[:10]}-")
+    await kafka.provision([TOPIC])
+    await kafka.open()
+    yield kafka
+    await kafka.close()

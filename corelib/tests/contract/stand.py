@@ -7,10 +7,12 @@ from typing import Any
 
 from corelib.actor import Actor
 from corelib.broker import LogBroker, Subscription
+from corelib.clock import SystemClock
 from corelib.consumer import Consumer
 from corelib.dynamo.tables import Table
+from corelib.ids import uuid7
 from corelib.log_relay import LogRelay
-from corelib.message import Channel, Event, Transport
+from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.part import Part
 from corelib.postgres.store import Postgres
 from corelib.relay import Relay
@@ -35,6 +37,12 @@ class Counted(Event, type="test.counted.v1", channels=(TOPIC, QUEUE), key="name"
 class Charged(Event, type="test.charged.v1", channels=(TOPIC, QUEUE), key="name"):
     name: str
     number: int
+
+
+def record(name: str, number: int = 0) -> Record:
+    """Return an event as a relay would have sent it."""
+    envelope = Envelope(uuid7(), Counted.type, "test", SystemClock().now(), name)
+    return envelope.record(TOPIC.name, Counted(name=name, number=number).model_dump_json().encode())
 
 
 async def write(tx: Any, name: str, number: int) -> None:

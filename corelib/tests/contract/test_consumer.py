@@ -2,43 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
-import pytest_asyncio
+import pytest
 
+from contract.stand import TOPIC, Counted, record
 from corelib.actor import Actor, Route, receive
-from corelib.clock import SystemClock
 from corelib.consumer import Consumer
-from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
-from corelib.message import Channel, Envelope, Event, Record
 from corelib.parking import Resumed, resume
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
-from corelib.testing.running import until
-from corelib.transaction import Origin
+from corelib.testing.running import parts_running, until
 
-CHANNEL = Channel("seen", partitions=4)
-TABLE = "CREATE TABLE IF NOT EXISTS seen (n bigint GENERATED ALWAYS AS IDENTITY, name text, number int)"
 HANDLER = "Watcher.seen"
 
-
-class Seen(Event, type="test.seen.v1", channels=(CHANNEL,), key="name"):
-    name: str
-    number: int
-
-
-class Charged(Event, type="test.charged.v1", channels=(CHANNEL,), key="name"):
-    name: str
-    attempt: int
-
-
-PUBLISHED: tuple[type[Event], ...] = (Seen, Charged)
+pytestmark = pytest.mark.parametrize("store", ["postgres"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -47,7 +29,7 @@ class Watcher(Actor):
     hanging: set[str] = field(default_factory=set)
 
     @receive
-    async def seen(self, event: Seen, tx: PostgresTransaction) -> None:
+    async def seen(self, event: Counted, tx: PostgresTransaction) -> None:
         await tx.execute("INSERT INTO seen (name, number) VALUES ($1, $2)", event.name, event.number)
         if event.name in self.hanging:
             await asyncio.Event().wait()
@@ -55,42 +37,8 @@ class Watcher(Actor):
             raise ValueError("cannot be seen")
 
 
-@pytest_asyncio.fixture
-async def store(postgres_dsn: str) -> AsyncIterator[Postgres]:
-    store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}", migrations=(TABLE,))
-    await store.provision()
-    await store.open(Origin("test", SystemClock(), frozenset(PUBLISHED)))
-    yield store
-    await store.close()
-
-
-@pytest_asyncio.fixture
-async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
-    kafka = Kafka(kafka_bootstrap, prefix=f"t{uuid4().hex[:8]}-")
-    await kafka.provision([CHANNEL])
-    await kafka.open()
-    yield kafka
-    await kafka.close()
-
-
-def record(name: str, number: int) -> Record:
-    envelope = Envelope(uuid7(), Seen.type, "test", SystemClock().now(), name)
-    return envelope.record(CHANNEL.name, Seen(name=name, number=number).model_dump_json().encode())
-
-
 def consumer(store: Postgres, kafka: Kafka, routes: Sequence[Route]) -> Consumer:
-    return Consumer(lambda: kafka.subscribe("test", [CHANNEL]), routes, store)
-
-
-@asynccontextmanager
-async def running(part: Consumer) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(part.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 60)
+    return Consumer(lambda: kafka.subscribe("test", [TOPIC]), routes, store)
 
 
 def routes_of(actor: Actor, **changes: Any) -> list[Route]:
@@ -108,15 +56,15 @@ async def test_replicas_that_come_and_go_lose_double_and_reorder_nothing(store: 
     keys = [f"k-{number}" for number in range(12)]
     sent = [record(name, number) for number in range(60) for name in keys]
     routes = routes_of(Watcher())
-    async with running(consumer(store, kafka, routes)):
+    async with parts_running(consumer(store, kafka, routes)):
         await kafka.send(sent[:240])
         await until(lambda: at_least(40))
-        async with running(consumer(store, kafka, routes)):
+        async with parts_running(consumer(store, kafka, routes)):
             await kafka.send(sent[240:480])
             await until(lambda: at_least(300))
         await kafka.send(sent[480:])
         await until(lambda: at_least(520))
-    async with running(consumer(store, kafka, routes)):
+    async with parts_running(consumer(store, kafka, routes)):
         await until(lambda: at_least(len(sent)))
     found = await rows(store)
     assert {name: [n for each, n in found if each == name] for name in keys} == {name: list(range(60)) for name in keys}
@@ -130,7 +78,7 @@ async def test_events_of_a_key_that_wait_are_handled_in_one_transaction_and_each
 
     sent = [record("hot", number) for number in range(40)]
     await kafka.send([*sent, *sent, record("hot", 40)])
-    async with running(consumer(store, kafka, routes_of(Watcher()))):
+    async with parts_running(consumer(store, kafka, routes_of(Watcher()))):
         await until(last)
     assert await rows(store) == [("hot", number) for number in range(41)]
     assert await store.pool.fetchval("SELECT count(DISTINCT xmin::text) FROM seen") < 41
@@ -147,7 +95,7 @@ async def test_an_event_that_fails_undoes_nothing_before_it_and_parks_what_is_be
         return len(await parked()) == 7
 
     await kafka.send([record("hot", number) for number in range(10)])
-    async with running(consumer(store, kafka, routes_of(Watcher(failing={3}), attempts=2))):
+    async with parts_running(consumer(store, kafka, routes_of(Watcher(failing={3}), attempts=2))):
         await until(all_parked)
     assert await rows(store) == [("hot", 0), ("hot", 1), ("hot", 2)]
     assert await parked() == list(range(3, 10))
@@ -196,7 +144,7 @@ async def test_a_handler_that_hangs_is_stopped_and_others_flow(store: Postgres, 
     async def settled() -> bool:
         return bool(await store.parking.list(HANDLER, "stuck")) and len(await rows(store)) == 20
 
-    async with running(consumer(store, kafka, routes)):
+    async with parts_running(consumer(store, kafka, routes)):
         await kafka.send([record("stuck", 0), *(record(f"k-{number}", number) for number in range(20))])
         await until(settled)
     [parked] = await store.parking.list()
