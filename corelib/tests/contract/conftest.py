@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from contract.stand import CREATE, QUEUE, SEEN, TOPIC, Charged, Counted, PromptSqs, Stand
+from contract.stand import CREATE, QUEUE, SEEN, TOPIC, Charged, Counted, Stand
 from corelib.aws import Aws
 from corelib.broker import Broker
 from corelib.clock import SystemClock
@@ -17,6 +17,7 @@ from corelib.memory.queues import MemoryQueues
 from corelib.memory.store import Memory
 from corelib.message import Transport
 from corelib.postgres.store import Postgres
+from corelib.sqs.broker import Sqs
 from corelib.store import Store
 from corelib.transaction import Origin
 
@@ -45,7 +46,8 @@ async def stand(request: pytest.FixtureRequest, store: Store) -> AsyncIterator[S
     if request.param == "kafka":
         broker = Kafka(request.getfixturevalue("kafka_bootstrap"), prefix=name)
     elif request.param == "sqs":
-        broker = PromptSqs(Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=name))
+        # Polls so short that a stop need not wait for one.
+        broker = Sqs(Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=name), poll_seconds=0)
     else:
         broker = MemoryBroker() if request.param == "memory" else MemoryQueues()
     channel = QUEUE if broker.name == Transport.SQS else TOPIC

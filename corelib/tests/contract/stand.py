@@ -1,6 +1,6 @@
 """A store and a broker of any kind, what runs between them, and the events that go through."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +16,6 @@ from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.part import Part
 from corelib.postgres.store import Postgres
 from corelib.relay import Relay
-from corelib.sqs.broker import Sqs
-from corelib.sqs.subscription import SqsSubscription
 from corelib.store import LogStore
 from corelib.testing.running import parts_running
 from corelib.timers import Timers
@@ -98,10 +96,3 @@ class Stand:
             return await self.seen(name) == list(numbers)
 
         return condition
-
-
-class PromptSqs(Sqs):
-    """Polls so shortly that a stop need not wait for it."""
-
-    def subscribe(self, group: str, channels: Sequence[Channel]) -> Subscription:  # noqa: ARG002 -- see `Sqs`
-        return SqsSubscription(self._queues, [channel.name for channel in channels], poll_seconds=0)

@@ -29,7 +29,8 @@ def record(number: int, key: str = "k", *, channel: Channel = FIFO) -> Record:
 async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     broker: Broker = MemoryQueues()
     if request.param == "sqs":
-        broker = Sqs(Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=f"t{uuid4().hex[:10]}-"))
+        aws = Aws(endpoint_url=request.getfixturevalue("aws_endpoint"), prefix=f"t{uuid4().hex[:10]}-")
+        broker = Sqs(aws, poll_seconds=1)
     await broker.open()
     await broker.provision([STANDARD, FIFO])
     yield broker

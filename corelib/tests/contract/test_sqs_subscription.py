@@ -72,7 +72,7 @@ async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
 
 @pytest_asyncio.fixture(autouse=True)
 async def sqs(aws: Aws) -> AsyncIterator[Sqs]:
-    sqs = Sqs(aws)
+    sqs = Sqs(aws, poll_seconds=1)
     await sqs.open()
     await sqs.provision([MAILS, LEDGER])
     yield sqs

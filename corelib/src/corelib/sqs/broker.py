@@ -20,7 +20,7 @@ from corelib.errors import Unavailable
 from corelib.history import sending_of
 from corelib.message import KEY_ATTRIBUTE, Channel, Record, Transport
 from corelib.sqs.queues import BATCH, Queues, is_fifo
-from corelib.sqs.subscription import SqsSubscription
+from corelib.sqs.subscription import POLL_SECONDS, SqsSubscription
 from corelib.transaction import size_of
 
 _BATCH_BYTES = 256 * 1024
@@ -52,12 +52,16 @@ _Outcomes = dict[int, bool | Refused]  # by place; what is not there was not sen
 
 
 class Sqs:
-    """Implements `Broker`; a channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq"."""
+    """Implements `Broker`; a channel's queue is `{aws.prefix}{channel}`, its dead-letter queue ends in "-dlq".
+
+    So long, in `poll_seconds`, does a subscription wait for a message, and its stop for the end of that.
+    """
 
     name = "sqs"
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: Aws, *, poll_seconds: int = POLL_SECONDS) -> None:
         self.aws = aws
+        self._poll_seconds = poll_seconds
         self._queues = Queues(aws)
         self._slots = asyncio.Semaphore(_BATCHES_AT_ONCE)
 
@@ -92,7 +96,8 @@ class Sqs:
 
         A queue has one group of consumers, all who take from it: `group` names nothing here.
         """
-        return SqsSubscription(self._queues, [channel.name for channel in channels])
+        names = [channel.name for channel in channels]
+        return SqsSubscription(self._queues, names, poll_seconds=self._poll_seconds)
 
     async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
         """Send all; return for each whether SQS stored it, or that it never will.

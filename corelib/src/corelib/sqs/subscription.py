@@ -23,7 +23,7 @@ from corelib.sqs.queues import BATCH, Queues
 _VISIBLE_SECONDS = 30
 _EXTEND_SECONDS = 10.0
 # Short enough to stop in time: no poll is cut off, as it may take messages along that nobody gets for a while.
-_POLL_SECONDS = 2
+POLL_SECONDS = 2
 _MOST_BACKOFFS = 8
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class SqsSubscription:
         *,
         visible_seconds: int = _VISIBLE_SECONDS,
         extend_seconds: float = _EXTEND_SECONDS,
-        poll_seconds: int = _POLL_SECONDS,
+        poll_seconds: int = POLL_SECONDS,
     ) -> None:
         self._queues = queues
         self._channels = channels
