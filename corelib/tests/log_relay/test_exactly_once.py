@@ -4,14 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from corelib.broker import Outgoing
 from corelib.errors import LeaseLost
+from corelib.headers import SMALL
 from corelib.kafka.broker import Kafka
 from corelib.outbox_log import OutboxLog
 from corelib.postgres.log import PostgresLogTable
 from corelib.postgres.store import Postgres
 from corelib.testing.running import parts_running, until
-from log_relay.notes import CHANNELS, delivered, following, leased, note, on_topic, relay
+from log_relay.notes import CHANNEL, CHANNELS, delivered, following, leased, note, on_topic, relay
 
 
 class _DiesBeforeItsCursorMoves(OutboxLog):
@@ -175,3 +179,35 @@ async def test_events_written_while_the_relay_runs_arrive_once_in_order_of_their
     assert sorted(seen) == list(range(200))
     for key in range(5):
         assert [n for n in seen if n % 5 == key] == list(range(key, 200, 5))
+
+
+async def test_partitions_that_a_topic_is_given_are_used(kafka: Kafka, kafka_bootstrap: str) -> None:
+    """As everybody else does: a key must not stand in two partitions for longer than metadata take to tell."""
+    topic = kafka.topic(CHANNEL.name)
+    sink, row = kafka.log("outbox"), Outgoing(CHANNEL.name, "k", 6, SMALL[0], b"{}")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    await consumer.start()
+    try:
+        await sink.begin()
+        await sink.send([row], b"one")
+        await sink.commit()
+        await admin.create_partitions({topic: NewPartitions(total_count=7)})
+        assert sink._producer
+
+        async def told() -> bool:
+            assert sink._producer
+            await sink._producer.client.force_metadata_update()
+            return len(await sink._producer.partitions_for(topic)) == 7
+
+        await until(told)
+        await sink.send([row], b"two")
+        await sink.commit()
+        places = [TopicPartition(topic, number) for number in range(7)]
+        ends = await consumer.end_offsets(places)
+        assert [place.partition for place in places if ends[place]] == [0, 6]
+    finally:
+        await sink.close()
+        await consumer.stop()
+        await admin.close()

@@ -44,7 +44,6 @@ class KafkaLog:
         self._exactly_once = exactly_once
         self._producer: AIOKafkaProducer | None = None
         self._uncommitted = False
-        self._partitions: dict[str, int] = {}
         self._sizes = BatchSizes()
 
     @property
@@ -133,9 +132,8 @@ class KafkaLog:
             raise
 
     async def _send_all(self, producer: AIOKafkaProducer, rows: Sequence[Outgoing]) -> None:
-        for channel in {row[0] for row in rows} - self._partitions.keys():
-            self._partitions[channel] = await self._count_partitions(producer, channel)
-        partitions = self._partitions
+        # Asked anew each time, as the producer's metadata tell: a topic may get more of them, and others heed that.
+        partitions = {channel: await self._count_partitions(producer, channel) for channel in {row[0] for row in rows}}
         groups: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
         for row in rows:
             channel = row[0]
