@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from inspect import iscoroutinefunction, signature
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from corelib.message import Envelope, Event
+from corelib.transaction import Transaction
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -45,8 +47,7 @@ class Route:
 
     def outcomes(self) -> frozenset[type[Event]]:
         """Return the events that an effect may return, as its annotation says."""
-        returned = get_type_hints(self.call).get("return")
-        return frozenset(kind for kind in (returned, *get_args(returned)) if _is_event(kind))
+        return frozenset(kind for kind in _returned(self.call) if _is_event(kind))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Actor:
                 bound = getattr(self, name)
                 yield Route(
                     name=f"{type(self).__name__}.{name}",
-                    event=_event_of(function),
+                    event=_event_of(function, declared),
                     call=bound,
                     is_effect=declared.is_effect,
                     deadline=declared.deadline,
@@ -98,7 +99,13 @@ def _declare(function: H, declared: _Declared) -> H:
     return function
 
 
-def _event_of(function: Handler) -> type[Event]:
+def _returned(function: Handler) -> tuple[Any, ...]:
+    """Return what a handler may return, as its annotation says."""
+    returned = get_type_hints(function).get("return", NoneType)
+    return get_args(returned) if get_origin(returned) in {Union, UnionType} else (returned,)
+
+
+def _event_of(function: Handler, declared: _Declared) -> type[Event]:
     """Return what a handler handles. Raises `TypeError` for one that could never be called."""
     hints = get_type_hints(function)
     kinds = [hint for name, hint in hints.items() if name != "return" and _is_event(hint)]
@@ -106,8 +113,17 @@ def _event_of(function: Handler) -> type[Event]:
         raise TypeError(f"{function.__qualname__} needs a parameter annotated with an Event class")
     if not iscoroutinefunction(function) or len(signature(function).parameters) != _PARAMETERS:
         raise TypeError(f"{function.__qualname__} must be `async def (self, event, tx)`; an effect's: `call`, no `tx`")
-    event: type[Event] = kinds[0]
-    return event
+    _, event, other = signature(function).parameters
+    wanted = Effect if declared.is_effect else Transaction
+    unfit = isinstance(hints.get(other), type) and not issubclass(hints[other], wanted)
+    if unfit or not _is_event(hints.get(event)):
+        raise TypeError(f"{function.__qualname__} must be `async def (self, event, tx)`; an effect's: `call`, no `tx`")
+    for kind in _returned(function):
+        if kind is not NoneType and not (declared.is_effect and _is_event(kind)):
+            what = "an event or None" if declared.is_effect else "None: it publishes by `tx`"
+            raise TypeError(f"{function.__qualname__} returns {what}, not {kind}")
+    found: type[Event] = kinds[0]
+    return found
 
 
 def _is_event(hint: Any) -> bool:

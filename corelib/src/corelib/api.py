@@ -6,7 +6,7 @@ and committed by corelib before the answer is sent), `request: web.Request`.
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -74,6 +74,9 @@ def delete(path: str, *, status: int = 204, roles: tuple[str, ...] = ()) -> Call
 
 
 def _declare(operation: Operation) -> Callable[[F], F]:
+    if operation.idempotent not in get_args(Idempotency):
+        raise TypeError(f"{operation.path}: idempotent is one of {get_args(Idempotency)}, not {operation.idempotent!r}")
+
     def declare(function: F) -> F:
         setattr(function, _MARK, (*getattr(function, _MARK, ()), operation))
         return function

@@ -1,7 +1,7 @@
 """Binds a request to an endpoint's parameters; all reflection happens once, when the service is built."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -30,6 +30,15 @@ class Signature:
     returns: type[BaseModel] | None
 
 
+_KINDS: Mapping[str, type] = {
+    "body": BaseModel,
+    "query": BaseModel,
+    "caller": Caller,
+    "tx": Transaction,
+    "request": web.Request,
+}
+
+
 def signature(operation: Operation, endpoint: Endpoint) -> Signature:
     """Read an endpoint's parameters. Raises `TypeError` for one that cannot be bound."""
     hints = get_type_hints(endpoint)
@@ -40,12 +49,13 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
     if not inspect.iscoroutinefunction(endpoint):
         raise TypeError(f"{endpoint.__qualname__} must be `async def`")
     path = {name: TypeAdapter(hints.pop(name)) for name in list(hints) if f"{{{name}}}" in operation.path}
-    found: dict[str, Any] = {"body": hints.pop("body", None), "query": hints.pop("query", None)}
-    wants = {
-        "caller": hints.pop("caller", None) is Caller,
-        "tx": _is_kind(hints.pop("tx", None), Transaction),
-        "request": _is_kind(hints.pop("request", None), web.Request),
-    }
+    found: dict[str, Any] = {}
+    for name, kind in _KINDS.items():
+        found[name] = hint = hints.pop(name, None)
+        if hint is not None and not _is_kind(hint, kind):
+            raise TypeError(f"{endpoint.__qualname__}: {name} must be a {kind.__name__}, not {hint}")
+    if operation.idempotent != "no" and found["tx"] is None:
+        raise TypeError(f"{endpoint.__qualname__}: an Idempotency-Key is kept with what it did: ask for `tx` too")
     if hints:
         raise TypeError(
             f"{endpoint.__qualname__}: cannot bind {', '.join(hints)}: parameters are those in the path,"
@@ -55,9 +65,9 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
         path=path,
         body=found["body"],
         query=found["query"],
-        wants_caller=wants["caller"],
-        wants_tx=wants["tx"],
-        wants_request=wants["request"],
+        wants_caller=found["caller"] is not None,
+        wants_tx=found["tx"] is not None,
+        wants_request=found["request"] is not None,
         returns=returns if inspect.isclass(returns) and issubclass(returns, BaseModel) else None,
     )
 

@@ -46,9 +46,17 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Timer:
-    """A handle on a scheduled event, enough to cancel it; keep it with the state (`str(timer.id)`)."""
+    """A handle on a scheduled event, enough to cancel it; keep it with the state (`str(timer.id)`).
+
+    `Timer(UUID(kept))` is the same again. Raises `TypeError` for what is no UUID, which no store would find.
+    """
 
     id: UUID
+
+    def __post_init__(self) -> None:
+        """Judge the id."""
+        if not isinstance(self.id, UUID):
+            raise TypeError(f"a timer's id is a UUID, not {self.id!r}: Timer(UUID(...))")
 
 
 @dataclass(frozen=True)
@@ -114,13 +122,14 @@ class Transaction(ABC):
         self.cancelled: list[Timer] = []
         self.remembered: bytes | None = None
         self.handled: list[Mark] = []
+        self._ended = False
 
     def publish(self, event: Event) -> UUID:
         """Send an event on each of its channels if, and only if, this transaction commits; return its id.
 
         Raises `InvalidEvent`, naming field and limit, for an event that no channel could carry to a handler: one that
         the service did not declare, that does not validate, without a key or channel. Raises `TooLarge` for one that
-        has more than `Channel.max_bytes`.
+        has more than `Channel.max_bytes`. Raises `RuntimeError` behind the end of the transaction.
         """
         envelope, records = self._records(event, self.origin.clock.now())
         self.outgoing.extend(records)
@@ -138,7 +147,16 @@ class Transaction(ABC):
 
     def cancel(self, timer: Timer) -> None:
         """Undo a timer if it has not fired yet; a fired or unknown timer is no error."""
+        self._require_open()
         self.cancelled.append(timer)
+
+    def end(self) -> None:
+        """Take nothing more: the block of the transaction is left. Called by the store only."""
+        self._ended = True
+
+    def _require_open(self) -> None:
+        if self._ended:
+            raise RuntimeError("this transaction has ended: what it is to publish belongs within its block")
 
     def remember(self, body: bytes) -> None:
         """Keep a result with the mark: a duplicate of this work is answered with it."""
@@ -154,6 +172,7 @@ class Transaction(ABC):
         self.traceparent = traceparent
 
     def _records(self, event: Event, time: datetime) -> tuple[Envelope, list[Record]]:
+        self._require_open()
         kind = type(event)
         if kind not in self.origin.publishes:
             raise InvalidEvent(f"{kind.__name__} is not declared in Service(publishes=...)")

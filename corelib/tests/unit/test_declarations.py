@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from corelib.actor import Actor, Effect, effect, receive
-from corelib.api import Api, get
+from corelib.api import Api, get, post
 from corelib.auth import Caller
 from corelib.aws import Aws
 from corelib.config import ServiceSettings
@@ -15,7 +15,7 @@ from corelib.memory.store import Memory
 from corelib.message import Channel, Event, Transport
 from corelib.service import Service
 from corelib.store import Store
-from corelib.transaction import Transaction
+from corelib.transaction import Timer, Transaction
 
 NOTES = Channel("notes")
 
@@ -93,6 +93,62 @@ def no_transaction() -> list[Actor]:
     return [Careless()]
 
 
+def another_way_round() -> list[Actor]:
+    class Turned(Actor):
+        @receive
+        async def noted(self, tx: Transaction, event: Noted) -> None: ...
+
+    return [Turned()]
+
+
+def effect_in_a_transaction() -> list[Actor]:
+    class Mixed(Actor):
+        @effect()
+        async def noted(self, event: Noted, tx: Transaction) -> None: ...
+
+    return [Mixed()]
+
+
+def returned_to_nobody() -> list[Actor]:
+    class Teller(Actor):
+        @receive
+        async def noted(self, event: Noted, tx: Transaction) -> Read: ...  # type: ignore[empty-body]
+
+    return [Teller()]
+
+
+def many_outcomes() -> list[Actor]:
+    class Many(Actor):
+        @effect()
+        async def noted(self, event: Noted, call: Effect) -> list[Read]: ...  # type: ignore[empty-body]
+
+    return [Many()]
+
+
+def a_key_of_nothing() -> list[Api]:
+    class Loose(Api):
+        @post("/x", idempotent="required")
+        async def make(self) -> None: ...
+
+    return [Loose()]
+
+
+def perhaps_a_caller() -> list[Api]:
+    class Perhaps(Api):
+        @get("/me")
+        async def look(self, caller: Caller | None = None) -> None: ...
+
+    return [Perhaps()]
+
+
+def no_model() -> list[Api]:
+    class Any(Api):
+        @post("/x")
+        async def make(self, body: dict[str, str]) -> None: ...
+
+    return [Any()]
+
+
 def unannotated() -> list[Api]:
     class Vague(Api):
         @get("/{name}")
@@ -149,6 +205,15 @@ WRONG = [
     (lambda: service([Scribe(), Scribe()], [], []), "service x has Scribe.noted twice"),
     (lambda: service([], [], same_type()), "service x has test.noted.v1 twice"),
     (lambda: service([Reader()], [], []), r"Reader.noted returns Read: not declared in Service\(publishes="),
+    (lambda: service(another_way_round(), [], []), "Turned.noted must be `async def"),
+    (lambda: service(effect_in_a_transaction(), [], []), "Mixed.noted must be `async def"),
+    (lambda: service(returned_to_nobody(), [], []), "Teller.noted returns None: it publishes by `tx`, not"),
+    (lambda: service(many_outcomes(), [], [Read]), "Many.noted returns an event or None, not"),
+    (lambda: service([], a_key_of_nothing(), []), "make: an Idempotency-Key is kept with what it did: ask for `tx`"),
+    (lambda: post("/x", idempotent="requierd"), "/x: idempotent is one of"),  # type: ignore[arg-type]
+    (lambda: service([], perhaps_a_caller(), []), r"look: caller must be a Caller, not corelib.auth.Caller \| None"),
+    (lambda: service([], no_model(), []), r"make: body must be a BaseModel, not dict\[str, str\]"),
+    (lambda: Timer("no UUID"), "a timer's id is a UUID, not 'no UUID'"),  # type: ignore[arg-type]
     (lambda: service([], unannotated(), []), "look: name must be annotated"),
     (lambda: service([], misnamed(), []), "look: cannot bind nmae: parameters are those in the path"),
     (lambda: service([], no_authenticator(), []), r"GET /me wants a caller: give Service\(authenticator="),

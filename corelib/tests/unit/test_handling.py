@@ -94,3 +94,18 @@ async def test_a_handler_that_is_told_to_stop_stops(store: Memory, which: int) -
     asyncio.get_running_loop().call_soon(task.cancel)
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_published_behind_the_end_of_a_transaction_is_refused(store: Memory) -> None:
+    async with store.transaction() as tx:
+        timer = tx.schedule(Rung(bell="b"), at=SystemClock().now())
+    with pytest.raises(ValueError, match="broke"):
+        async with store.transaction() as broken:
+            raise ValueError("it broke")
+    for ended in (tx, broken):
+        with pytest.raises(RuntimeError, match="has ended"):
+            ended.publish(Rung(bell="b"))
+        with pytest.raises(RuntimeError, match="has ended"):
+            ended.schedule(Rung(bell="b"), at=SystemClock().now())
+        with pytest.raises(RuntimeError, match="has ended"):
+            ended.cancel(timer)

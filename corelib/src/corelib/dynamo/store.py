@@ -136,7 +136,10 @@ class Dynamo(Documents):
             recent=self._recent,
         )
         try:
-            yield unit
+            try:
+                yield unit
+            finally:
+                unit.end()
             await unit.commit()
         except Exception as error:
             unit.distrust()

@@ -74,7 +74,10 @@ class Memory:
         unit = MemoryTransaction(
             self._origin, mark, traceparent, catalog=self._catalog, database=self.database, link=self._link
         )
-        yield unit
+        try:
+            yield unit
+        finally:
+            unit.end()
         await unit.commit()
         if unit.outgoing:
             self._announce()

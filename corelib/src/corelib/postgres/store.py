@@ -177,8 +177,11 @@ class Postgres:
                 async with connection.transaction():
                     ring = None if self.tableless else self._ring
                     tx = PostgresTransaction(connection, origin, mark, traceparent, ring=ring)
-                    with told_apart(connection):
-                        yield tx
+                    try:
+                        with told_apart(connection):
+                            yield tx
+                    finally:
+                        tx.end()
                     await tx.commit()
                 connection.require_sent()
         except NotOurs as handlers:
