@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from corelib.message import Transport
 from corelib.postgres.queries import SLOTS
 
 # -- here -- the cluster, and the era since its last restore: what positions and receipts are valid in.
@@ -41,8 +42,15 @@ HOLDS_ROW = f"SELECT EXISTS (SELECT FROM ({_ROWS}) rows WHERE id = $1 AND positi
 # from the index on ids, in pages.
 #
 # A row names its transport, and with it its relay: one of a release that does not know the channel yet, or no longer,
-# sends it all the same, as its position will be past it. Only rows that name none are told by their channels.
-_MINE = "(transport = $6 OR transport IS NULL AND channel = ANY($3))"
+# sends it all the same, as its position will be past it. Only rows that name none are told by their channels, and all
+# rows are for a relay that is no transport's.
+_WHOSE = "(transport = {relay} OR channel = ANY({channels}) AND (transport IS NULL OR {relay} NOT IN ({transports})))"
+
+
+def _whose(relay: str, channels: str) -> str:
+    return _WHOSE.format(relay=relay, channels=channels, transports=", ".join(f"'{each}'" for each in Transport))
+
+
 _YOUNG = """
 SELECT {columns} FROM outbox_{slot}
 WHERE id > $1 AND xid >= $2::text::xid8 AND {mine} {seen} ORDER BY id LIMIT {limit}
@@ -60,7 +68,7 @@ WHERE xid >= $5::text::xid8 AND xid < $2::text::xid8 AND {mine} {seen} {behind} 
 
 
 def _all(queries: Sequence[str], **parts: str) -> str:
-    parts["mine"] = _MINE
+    parts["mine"] = _whose(relay="$6", channels="$3")
     return " UNION ALL ".join(f"({query.format(slot=slot, **parts)})" for query in queries for slot in SLOTS)
 
 
@@ -160,5 +168,6 @@ UNION ALL
  WHERE xid >= (SELECT pg_snapshot_xmax(done) FROM c) AND xid < (SELECT done_next::text::xid8 FROM c)
    AND {mine} AND (tick IS NULL OR NOT (pg_visible_in_snapshot(xid, tick) AND id <= tick_id)))
 """
-_OLDEST_MINE = "(transport = $1 OR transport IS NULL AND channel = ANY($2))"
-OUTBOX_LAG = _LAG.format(oldest=" UNION ALL ".join(_OLDEST.format(slot=slot, mine=_OLDEST_MINE) for slot in SLOTS))
+OUTBOX_LAG = _LAG.format(
+    oldest=" UNION ALL ".join(_OLDEST.format(slot=slot, mine=_whose(relay="$1", channels="$2")) for slot in SLOTS)
+)
