@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -175,6 +175,36 @@ async def test_what_is_in_hand_longer_than_its_time_is_nobody_elses(sqs: Sqs, aw
 
 async def _reached(condition: Callable[[], bool]) -> bool:
     return condition()
+
+
+@pytest.mark.parametrize(("fault", "ours"), [(False, [True] * 4), (True, [False, False, False, True])])
+async def test_what_could_not_be_kept_is_given_up_with_its_group_only_if_it_is_anothers(
+    sqs: Sqs, aws: Aws, monkeypatch: pytest.MonkeyPatch, *, fault: bool, ours: list[bool]
+) -> None:
+    """SQS itself may fail to extend one message of a batch for a moment: then it is still in hand."""
+    rounds: list[list[str]] = []
+    through = Queues.call
+
+    async def call(self: Queues, operation: str, **request: Any) -> dict[str, Any]:
+        answer = await through(self, operation, **request)
+        if operation == "ChangeMessageVisibilityBatch":
+            failing = [each["Id"] for each in request["Entries"] if each["ReceiptHandle"] == receipt]
+            answer = {"Failed": [{"Id": each, "Code": "Trouble", "SenderFault": fault} for each in failing]}
+            rounds.append(failing)
+        return answer
+
+    assert all(await sqs.send([record(n, LEDGER, key) for n, key in enumerate(["a", "a", "a", "b"])]))
+    async with subscribed(aws, LEDGER.name, extend_seconds=0.05) as subscription:
+        taken = sorted(await take(subscription, 4), key=number)
+        receipt = cast("Any", taken[1].position).receipt
+
+        async def tried_twice() -> bool:
+            return len(rounds) >= 2 and any(rounds)
+
+        with monkeypatch.context() as trouble:
+            trouble.setattr(Queues, "call", call)
+            await until(tried_twice)
+            assert [subscription.begin(each) for each in taken] == ours
 
 
 async def test_stopping_yields_what_was_received_and_ends(sqs: Sqs, aws: Aws) -> None:

@@ -31,11 +31,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A message in hand: which one, and the receipt that this hand was given for it."""
+    """A message in hand: which one, the receipt that this hand was given for it, and on a FIFO queue its group."""
 
     url: str
     message_id: str
     receipt: str
+    group: str | None
 
 
 class SqsSubscription:
@@ -190,8 +191,18 @@ class SqsSubscription:
             ]
             answer = await self._call_batch("ChangeMessageVisibilityBatch", url, entries)
             for failed in answer.get("Failed") or ():
-                log.warning("a message in hand is no longer ours", queue=url, reason=failed.get("Code"))
-                self._in_hand.discard(held[int(failed["Id"])])
+                self._not_shown(held[int(failed["Id"])], failed)
+
+    def _not_shown(self, held: _Held, failed: dict[str, Any]) -> None:
+        if not failed.get("SenderFault", True):
+            # Trouble of SQS, and still ours: it is tried again at the next round.
+            log.warning("a message in hand may be delivered to others too", queue=held.url, reason=failed.get("Code"))
+            return
+        log.warning("a message in hand is no longer ours", queue=held.url, reason=failed.get("Code"))
+        self._in_hand.discard(held)
+        if held.group is not None:
+            # It comes again, and what is behind it in its group must not be handled before: all of it comes again.
+            self._in_hand -= {each for each in self._in_hand if (each.url, each.group) == (held.url, held.group)}
 
     async def _delete(self) -> None:
         """Delete what is done: at once where little is, in tens where much is, as one call follows the other."""
@@ -227,7 +238,8 @@ class SqsSubscription:
 
 
 def _held(url: str, message: dict[str, Any]) -> _Held:
-    return _Held(url, message["MessageId"], message["ReceiptHandle"])
+    group = (message.get("Attributes") or {}).get("MessageGroupId")
+    return _Held(url, message["MessageId"], message["ReceiptHandle"], group)
 
 
 def _record(channel: str, message: dict[str, Any]) -> Record:
