@@ -79,6 +79,8 @@ class Consumer:
         for route in routes:
             self._routes[route.event.type].append(route)
         self._parked: set[tuple[str, str]] = set()
+        # What was shown once is shown as none when it is gone, or its alert would never end.
+        self._shown = {*self._metrics, MALFORMED}
         self._span = event_opener()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -261,7 +263,8 @@ class Consumer:
 
     async def _show_parked(self) -> None:
         sizes = await self._store.parking.sizes()
-        for handler in {*self._metrics, MALFORMED, *sizes}:
+        self._shown |= sizes.keys()
+        for handler in self._shown:
             queued = sizes.get(handler)
             age = (self._clock.now() - queued.oldest).total_seconds() if queued else 0.0
             PARKED_NOW.labels(handler).set(queued.records if queued else 0)

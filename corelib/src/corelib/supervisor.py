@@ -23,7 +23,7 @@ _WINDOW_SECONDS = 300.0
 _MOST_CRASHES = 10
 _TROUBLE = (Unavailable, Conflict, LeaseLost, EraChanged)
 # What a part that runs for so long had to complain of is over, or takes so long that its dependency's check tells.
-_WELL_SECONDS = 5.0
+_WELL_SECONDS, _MOST_WELL_SECONDS = 5.0, 120.0
 
 log = structlog.get_logger(__name__)
 
@@ -54,12 +54,15 @@ class Supervisor:
     async def _keep(self, part: Part, stop: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
         crashes: deque[float] = deque()
-        troubles = 0
+        troubles, well = 0, _WELL_SECONDS
         while not stop.is_set():
             began = clock()
-            trouble = await self._run(part, stop)
+            trouble = await self._run(part, stop, well)
             if trouble is not None:
-                troubles = troubles + 1 if clock() - began < _WELL_SECONDS else 1
+                lasted = clock() - began
+                troubles = troubles + 1 if lasted < well else 1
+                # One that takes its time to fail is not well before it has taken longer.
+                well = min(_MOST_WELL_SECONDS, max(_WELL_SECONDS, 2 * lasted))
                 self._wait_for(part, trouble, troubles)
                 await rest(stop, pause_of(self._wait, troubles))
                 continue
@@ -75,9 +78,9 @@ class Supervisor:
                 return
             await rest(stop, pause_of(self._wait, len(crashes)))
 
-    async def _run(self, part: Part, stop: asyncio.Event) -> Exception | None:
+    async def _run(self, part: Part, stop: asyncio.Event, well_seconds: float) -> Exception | None:
         """Run a part to its end; return the trouble that it ended with, None if it crashed, quit or drained."""
-        well = asyncio.get_running_loop().call_later(_WELL_SECONDS, self._waiting.pop, part.name, None)
+        well = asyncio.get_running_loop().call_later(well_seconds, self._waiting.pop, part.name, None)
         try:
             with own_cancellation_only:
                 await part.run(stop)

@@ -193,6 +193,31 @@ def test_a_new_era_is_shown_asked_for_begun_and_written_down(
     assert "ann" in shown
 
 
+def test_a_relay_that_is_no_more_is_named_and_forgotten(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    service = Target(app).service()
+
+    async def relayed() -> None:
+        async with opened(service):
+            log = service.store.log("sqs", frozenset())  # type: ignore[attr-defined]  # PostgreSQL's
+            assert await log.acquire("a release before")
+            await log.release()
+
+    asyncio.run(relayed())
+    main(["doctor"])
+    assert "what relay sqs has not read, which this service does not have" in " ".join(capsys.readouterr().out.split())
+    for relay, said in (("kafka", "the service has the relay kafka"), ("fax", "there is no relay fax")):
+        assert main(["outbox", "forget", relay, "--reason", "a test"]) == frame.USAGE
+        assert said in capsys.readouterr().err
+    assert main(["outbox", "forget", "sqs", "--reason", "no queues", "--who", "ann"]) == frame.OK
+    main(["outbox", "audit"])
+    shown = capsys.readouterr().out
+    assert "forget relay" in shown
+    assert "ann" in shown
+    main(["doctor"])
+    assert "relay sqs" not in " ".join(capsys.readouterr().out.split())
+
+
 def test_ctrl_c_at_the_question_of_a_new_era_ends_it(app: str) -> None:
     main(["--app", app, "outbox", "migrate"])
     said, terminal = b"", pty.openpty()

@@ -1,14 +1,21 @@
-"""Our histogram is told apart from prometheus_client's own by its pace only."""
+"""Our histogram is told apart from prometheus_client's own by its pace only; a gauge tells also that there is nothing."""
 
 import math
 from collections.abc import Iterator
 
 import prometheus_client
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 
+from corelib.clock import SystemClock
+from corelib.consumer import Consumer
+from corelib.memory.store import Memory
+from corelib.message import Record
 from corelib.metrics import Histogram
+from corelib.store import Failure
+from corelib.transaction import Origin
 
 BUCKETS = (0.001, 0.25, 1.0, 60.0)
 LABELS = st.sampled_from(["relay", "consumer"])
@@ -32,3 +39,18 @@ def test_a_histogram_tells_what_the_librarys_own_would(observations: list[tuple[
         their.labels(part).observe(amount)
         our.labels(part).observe(amount)
     assert sorted(_told(ours), key=repr) == sorted(_told(theirs), key=repr)
+
+
+async def test_what_is_no_longer_parked_is_shown_as_none() -> None:
+    """Also where it was parked by a relay, or for a handler that is gone."""
+    store = Memory()
+    await store.open(Origin("test", SystemClock(), frozenset()))
+    consumer = Consumer(lambda: pytest.fail("it is not run"), [], store)
+    await store.parking.park("relay-kafka/x", Record("x", "k", (), b"{}"), Failure("too large"), attempts=1)
+    shown = []
+    for _ in range(2):
+        await consumer._show_parked()
+        shown.append(REGISTRY.get_sample_value("parked_records", {"handler": "relay-kafka/x"}))
+        for parked in await store.parking.list():
+            await store.parking.remove(parked)
+    assert shown == [1, 0]

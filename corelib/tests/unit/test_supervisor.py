@@ -153,3 +153,17 @@ def test_crashes_between_troubles_still_count() -> None:
 
     part = Torn("consumer", 0, REFUSED)
     assert supervised(part, seconds=3_600).failed == {"consumer"}
+
+
+def test_a_part_that_takes_long_to_fail_waits_too() -> None:
+    class Slow(Part):
+        """As one that asks a broker for a quarter of a minute."""
+
+        async def run(self, stop: asyncio.Event) -> None:
+            await asyncio.sleep(15)
+            await super().run(stop)
+
+    def told(seconds: float) -> dict[str, str]:
+        return supervised(Slow("consumer-kafka", crashes=10, error=REFUSED), seconds=seconds).waiting
+
+    assert [bool(told(seconds)) for seconds in (15, 60, 75, 90, 110, 3_600)] == [False, True, True, True, True, False]

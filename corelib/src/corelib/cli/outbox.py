@@ -1,6 +1,7 @@
 """`corelib outbox`: the tables of a service's outbox, their upgrades, and what a restored database needs."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
@@ -105,6 +106,40 @@ def _say(era: Era) -> None:
     else:
         console.print("The outbox is this cluster's own: its rows stay, the receipts that brokers hold become void.")
     console.print(f"{era.waiting} events will be sent, {era.kept} were sent before and stay for replay.")
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    relay: Annotated[str, typer.Argument(metavar="RELAY", help="As the doctor names it")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the audit")],
+    who: Who = "",
+) -> None:
+    """Give up the position of a relay that no release of the service has any more.
+
+    Until then an outbox on PostgreSQL keeps everything that this relay has not read, and grows. What waits for it is
+    not sent.
+
+    Example: `corelib --app svc_product outbox forget sqs --reason "no event goes to a queue any more"`
+    """
+    service = service_of(context)
+    store = service.store
+    if not isinstance(store, Postgres):
+        raise UsageError(f"{store.name} keeps no position of a relay")
+    if relay in service.relays():
+        raise UsageError(f"the service has the relay {relay}: its position is needed")
+    operation = Operation("forget relay", who or me(), reason, {"relay": relay}, service.clock.now())
+
+    async def forgotten() -> bool:
+        async with opened(service):
+            if gone := await store.forget_relay(relay):
+                await store.operations.save(replace(operation, ended=service.clock.now()))
+            return gone
+
+    if not run(forgotten()):
+        raise UsageError(f"there is no relay {relay}, or it is at work: see `corelib doctor`")
+    console.print(f"Forgotten: {relay}. The ring turns without it.", markup=False, highlight=False)
 
 
 @app.command()

@@ -35,19 +35,30 @@ async def transactions(case: Case) -> Sequence[Finding]:
 
 
 async def ring(case: Case) -> Sequence[Finding]:
-    """Tell when the ring should have turned long ago, and what it holds."""
+    """Tell when the ring should have turned long ago, what it holds, and for whom though nobody is there."""
     store = _postgres(case)
+    relays = [row["relay"] for row in await store.fetch(queries.RELAYS)]
+    found = [
+        warning(
+            "outbox ring",
+            f"cannot turn past what relay {relay} has not read, which this service does not have",
+            f"If no release has it any more: `corelib outbox forget {relay}`.",
+        )
+        for relay in relays
+        if relay not in case.service.relays()
+    ]
     row = await store.fetchrow(queries.RING_STATE)
     if row is None or row["seconds"] < 2 * store.keep.total_seconds():
-        return []
+        return found
     return [
+        *found,
         warning(
             "outbox ring",
             f"has not turned for {span(row['seconds'])}, due after {span(store.keep.total_seconds() / 2)};"
             f" it holds {row['bytes'] // _MEBIBYTE} MiB",
             "It turns once every relay is past its oldest table, and no transaction has a lock on it: see the other"
             " findings. The relay's process turns it; is one running?",
-        )
+        ),
     ]
 
 

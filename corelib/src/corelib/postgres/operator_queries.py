@@ -108,6 +108,12 @@ WHERE xact_start < now() - $1::interval AND pid <> pg_backend_pid()
 ORDER BY xact_start
 """  # noqa: S608 -- our own names
 
+# -- relays -- those that have a position, and so keep rows.
+RELAYS = "SELECT relay FROM outbox_cursor ORDER BY relay"
+
+# -- forget_relay -- not one that is at work.
+FORGET_RELAY = "DELETE FROM outbox_cursor WHERE relay = $1 AND lease_until < now() RETURNING relay"
+
 # -- ring_state -- how long ago it turned, and what it holds.
 _SIZE = " + ".join(f"pg_total_relation_size('outbox_{slot}')" for slot in SLOTS)
 RING_STATE = f"""

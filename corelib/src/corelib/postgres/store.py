@@ -223,6 +223,10 @@ class Postgres:
         holders = {row["holder"]: str(row["lease_until"])} if row["holder"] else {}
         return RelayState(holders, lag, f"{row['tick_number']}/{row['tick_id']}")
 
+    async def forget_relay(self, relay: str) -> bool:
+        """Give up a relay's position, and what waits for it, so that the ring turns; False if none or at work."""
+        return await self.fetchrow(operator_queries.FORGET_RELAY, relay) is not None
+
     def eras(self, relays: Mapping[str, frozenset[str]]) -> Eras:
         """Return what begins a new era of the outbox after a restore."""
         return Eras(self._pool, relays)
