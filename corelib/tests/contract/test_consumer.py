@@ -139,7 +139,7 @@ async def test_what_one_replica_parked_is_known_to_the_next(store: Postgres, kaf
 
 
 async def test_a_handler_that_hangs_is_stopped_and_others_flow(store: Postgres, kafka: Kafka) -> None:
-    routes = routes_of(Watcher(hanging={"stuck"}), attempts=2, deadline=timedelta(seconds=0.3))
+    routes = routes_of(Watcher(hanging={"stuck"}), attempts=2, deadline=timedelta(seconds=1))
 
     async def settled() -> bool:
         return bool(await store.parking.list(HANDLER, "stuck")) and len(await rows(store)) == 20

@@ -17,7 +17,7 @@ from corelib.postgres import patience, schema
 from corelib.postgres.schema import STEPS, Step
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.testing.running import free_port
+from corelib.testing.running import free_port, until
 from corelib.transaction import Origin
 
 ORIGIN = Origin("test", SystemClock(), frozenset())
@@ -137,13 +137,11 @@ async def test_a_service_without_its_tables_is_alive_says_what_it_waits_for_and_
     service = Service("bare", ServiceSettings(port=free_port(), log_format="text"), store=store)
     stop = asyncio.Event()
     serving = asyncio.create_task(service.serve(stop))
-    while not service.health.waiting_for:  # noqa: ASYNC110 -- health has flags, no events
-        await asyncio.sleep(0.01)
+    await until(lambda: bool(service.health.waiting_for))
     assert "corelib outbox migrate" in service.health.waiting_for
     assert not service.health.failed_parts
     await store.migrate()
-    while not service.health.started:  # noqa: ASYNC110 -- as above
-        await asyncio.sleep(0.01)
+    await until(lambda: service.health.started)
     stop.set()
     await serving
 

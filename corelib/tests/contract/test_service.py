@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from corelib.message import Channel, Command, Event
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.service import Service
+from corelib.testing.running import free_port, running
 
 NOTES = Channel(f"notes-{uuid4().hex[:8]}")
 SIGNER = TokenSigner(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -76,7 +76,7 @@ class NotesApi(Api):
 async def service(postgres_dsn: str, kafka_bootstrap: str) -> AsyncIterator[tuple[Service, str, NotesApi]]:
     store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}", migrations=(TABLE,))
     api = NotesApi(store)
-    settings = ServiceSettings(provision=True, port=_free_port(), body_limit_bytes=1_000)
+    settings = ServiceSettings(provision=True, port=free_port(), body_limit_bytes=1_000)
     service = Service(
         "notes",
         settings,
@@ -86,20 +86,8 @@ async def service(postgres_dsn: str, kafka_bootstrap: str) -> AsyncIterator[tupl
         brokers=[Kafka(kafka_bootstrap)],
         authenticator=Authenticator(FixedKeys(SIGNER.jwks())),
     )
-    stop = asyncio.Event()
-    running = asyncio.create_task(service.serve(stop))
-    while not service.health.started:
-        assert not running.done(), running
-        await asyncio.sleep(0.01)
-    yield service, f"http://127.0.0.1:{settings.port}", api
-    stop.set()
-    await asyncio.wait_for(running, 30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    async with running(service):
+        yield service, f"http://127.0.0.1:{settings.port}", api
 
 
 def token(*roles: str) -> str:
@@ -222,11 +210,11 @@ async def test_health_metrics_and_documents_are_served(service: Running) -> None
 
 
 async def test_a_database_that_is_gone_is_a_503_and_not_ready(service: Running) -> None:
-    running, url, api = service
+    notes, url, api = service
     await api.store.close()
     status, problem, headers = await call("POST", f"{url}/notes", b'{"words": "x"}', auth=token(), Idempotency_Key="k")
     assert (status, headers["Retry-After"]) == (503, "1")
     assert "postgres" in problem["detail"]
     assert (await call("GET", f"{url}/readyz"))[0] == 503
     assert (await call("GET", f"{url}/livez"))[0] == 200
-    assert not running.health.failed_parts
+    assert not notes.health.failed_parts

@@ -1,4 +1,4 @@
-"""Our histogram is told apart from prometheus_client's own by its pace only; a gauge tells also that there is nothing."""
+"""Our histogram is told apart from prometheus_client's by its pace only; a gauge tells also that there is nothing."""
 
 import math
 from collections.abc import Iterator

@@ -87,10 +87,10 @@ async def test_stop_ends_the_wait_before_the_next_start() -> None:
     stop = asyncio.Event()
     part = Part("timers", crashes=1)
     running = asyncio.create_task(Supervisor([part], wait=wait_fixed(3_600)).run(stop))
-    while not part.runs:  # noqa: ASYNC110 -- the part counts, it has no event for a crash
-        await asyncio.sleep(0)
-    stop.set()
     async with asyncio.timeout(10):
+        while not part.runs:  # noqa: ASYNC110 -- the part counts, it has no event for a crash
+            await asyncio.sleep(0)
+        stop.set()
         await running
     assert part.runs == 1
 
