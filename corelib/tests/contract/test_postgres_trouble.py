@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
@@ -83,6 +84,30 @@ class Unlucky(Actor):
             await tx.execute(FAIL.format(event.code))
 
 
+@dataclass(frozen=True)
+class InSavepoint(Unlucky):
+    """Fails within a savepoint: nothing is amiss with the transaction afterwards."""
+
+    @receive
+    async def coded(self, event: Coded, tx: PostgresTransaction) -> None:
+        async with tx.connection.transaction():
+            await super().coded(event, tx)
+
+
+@dataclass(frozen=True)
+class Borrower(Actor):
+    """Has another database fail, over a connection of its own."""
+
+    other: asyncpg.Pool
+    tries: Counter[str] = field(default_factory=Counter)
+
+    @receive
+    async def coded(self, event: Coded, tx: PostgresTransaction) -> None:
+        self.tries[event.code] += 1
+        await tx.execute("SELECT 1")
+        await self.other.execute(FAIL.format(event.code))
+
+
 @pytest_asyncio.fixture
 async def store(postgres_dsn: str) -> AsyncIterator[Postgres]:
     store = Postgres(postgres_dsn, schema=f"t{uuid4().hex[:12]}")
@@ -97,8 +122,9 @@ def record(code: str) -> Record:
     return envelope.record(CHANNEL.name, Coded(code=code).model_dump_json().encode())
 
 
-async def test_trouble_of_the_database_is_waited_for_and_parks_nothing(store: Postgres) -> None:
-    unlucky, broker = Unlucky(), MemoryBroker()
+@pytest.mark.parametrize("kind", [Unlucky, InSavepoint])
+async def test_trouble_of_the_database_is_waited_for_and_parks_nothing(store: Postgres, kind: type[Unlucky]) -> None:
+    unlucky, broker = kind(), MemoryBroker()
     routes = [replace(route, attempts=1) for route in unlucky.routes()]
     await broker.send([record(code) for code in (*TROUBLE, *THE_EVENTS)])
 
@@ -113,6 +139,24 @@ async def test_trouble_of_the_database_is_waited_for_and_parks_nothing(store: Po
     assert {unlucky.tries[code] for code in THE_EVENTS} == {1}
     reasons = " ".join(entry.get("reason", "") for entry in logs)
     assert all(meaning in reasons for code, meaning in AMISS.items() if code in TROUBLE)
+
+
+async def test_trouble_of_another_database_is_an_attempt(store: Postgres, postgres_dsn: str) -> None:
+    codes = [*TROUBLE, *THE_EVENTS, asyncpg.UniqueViolationError.sqlstate]
+    broker = MemoryBroker()
+    borrower = Borrower(await asyncpg.create_pool(postgres_dsn, min_size=1))
+    routes = [replace(route, attempts=1) for route in borrower.routes()]
+    await broker.send([record(code) for code in codes])
+
+    async def parked() -> bool:
+        return len(await store.parking.keys()) == len(codes)
+
+    with capture_logs():  # tracebacks, drawn by the dozen
+        async with parts_running(Consumer(lambda: broker.subscribe("test", [CHANNEL]), routes, store)):
+            await until(parked)
+    assert borrower.tries == dict.fromkeys(codes, 1)
+    await store.check()  # a disk that is full elsewhere is not ours
+    await borrower.other.close()
 
 
 async def test_a_cluster_of_which_no_server_takes_writes_is_waited_for(postgres_dsn: str) -> None:

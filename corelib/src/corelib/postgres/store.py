@@ -19,6 +19,7 @@ from corelib.operation import Operations
 from corelib.outbox_log import AcknowledgedLog, OutboxLog
 from corelib.part import Part
 from corelib.postgres import operator_queries, queries, schema
+from corelib.postgres.connection import Connection
 from corelib.postgres.era import Eras
 from corelib.postgres.history import PostgresHistory
 from corelib.postgres.inbox import Inbox, InboxKeeper, is_mark, lacks_day, recall_mark
@@ -76,24 +77,27 @@ class Postgres:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """Return the connection pool, for reads. Raises `Unavailable` before `open`."""
+        """Return asyncpg's pool. Raises `Unavailable` before `open`; what it raises itself nobody translates."""
         return self._pool.raw
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Read rows outside of a transaction. Raises `Unavailable`."""
-        try:
-            async with self._pool.connection() as connection:
-                with told_apart(connection), Asked(connection):
-                    return await connection.fetch(query, *args)
-        except NotOurs as callers:
-            raise callers.error from callers.error.__cause__
+        async with self._asking() as connection:
+            return await connection.fetch(query, *args)
 
     async def fetchrow(self, query: str, *args: Any) -> asyncpg.Record | None:
         """Read one row outside of a transaction. Raises `Unavailable`."""
+        async with self._asking() as connection:
+            return await connection.fetchrow(query, *args)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[Connection]:
+        """Lend a connection for a caller's statement."""
         try:
             async with self._pool.connection() as connection:
-                with told_apart(connection), Asked(connection):
-                    return await connection.fetchrow(query, *args)
+                asked = Asked(connection)
+                with told_apart(asked), asked:
+                    yield connection
         except NotOurs as callers:
             raise callers.error from callers.error.__cause__
 
@@ -176,9 +180,10 @@ class Postgres:
             async with self._pool.connection() as connection:
                 async with connection.transaction():
                     ring = None if self.tableless else self._ring
-                    tx = PostgresTransaction(connection, origin, mark, traceparent, ring=ring)
+                    asked = Asked(connection)
+                    tx = PostgresTransaction(asked, origin, mark, traceparent, ring=ring)
                     try:
-                        with told_apart(connection):
+                        with told_apart(asked):
                             yield tx
                     finally:
                         tx.end()

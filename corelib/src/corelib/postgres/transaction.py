@@ -10,7 +10,6 @@ from aiokafka.partitioner import murmur2
 from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
-from corelib.postgres.connection import Connection
 from corelib.postgres.inbox import marks_statement, write_key
 from corelib.postgres.literals import binary, text
 from corelib.postgres.ring import Ring
@@ -26,11 +25,15 @@ def headers_of(record: Record) -> str:
 
 
 class PostgresTransaction(Transaction):
-    """Statements run at once in the open transaction; events, timers and the mark are written at commit."""
+    """Statements run at once in the open transaction; events, timers and the mark are written at commit.
+
+    `connection` is for what has no method here: savepoints, cursors, COPY. What these fail with counts as the handler's
+    failure, whatever it is: only what the methods here ask is told from what another database was asked.
+    """
 
     def __init__(
         self,
-        connection: Connection,
+        asked: Asked,
         origin: Origin,
         mark: Mark | None,
         traceparent: str | None,
@@ -38,8 +41,8 @@ class PostgresTransaction(Transaction):
         ring: Ring | None,
     ) -> None:
         super().__init__(origin, mark, traceparent)
-        self.connection = connection
-        self._asked = Asked(connection)
+        self.connection = asked.connection
+        self._asked = asked
         self._ring = ring
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:

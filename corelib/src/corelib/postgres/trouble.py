@@ -7,6 +7,7 @@ from types import TracebackType
 import asyncpg
 
 from corelib.errors import Conflict, Unavailable
+from corelib.postgres.connection import Connection
 
 RERUN = (
     asyncpg.SerializationError,
@@ -61,19 +62,25 @@ def translated() -> Iterator[None]:
 
 
 class Asked:
-    """Around a statement: raises `Unavailable` for what the connection fails with, not for what is asked wrongly."""
+    """Around a statement: raises `Unavailable` for what the connection fails with, not for what is asked wrongly.
 
-    __slots__ = ("_connection",)
+    `answer` is the last error that PostgreSQL answered with.
+    """
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
+    __slots__ = ("answer", "connection")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.answer: asyncpg.PostgresError | None = None
 
     def __enter__(self) -> None:
         """Nothing is to be done before."""
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         """Translate."""
-        asked_wrongly = isinstance(error, asyncpg.InterfaceError) and not self._connection.is_closed()
+        if isinstance(error, asyncpg.PostgresError):
+            self.answer = error
+        asked_wrongly = isinstance(error, asyncpg.InterfaceError) and not self.connection.is_closed()
         if isinstance(error, DOWN) and not asked_wrongly:
             raise Unavailable("postgres", repr(error)) from error
 
@@ -87,14 +94,19 @@ class NotOurs(Exception):
 
 
 @contextlib.contextmanager
-def told_apart(connection: asyncpg.Connection) -> Iterator[None]:
-    """Raise `NotOurs` for what a handler fails with by itself, a file's or another server's error."""
+def told_apart(asked: Asked) -> Iterator[None]:
+    """Raise `NotOurs` for what a handler fails with by itself: the error of a file, another server, another database.
+
+    Ours is what a statement `asked` was answered with, and whatever comes once its connection is closed.
+    """
     try:
         yield
-    except DOWN as error:
-        if connection.is_closed():
+    except (asyncpg.PostgresError, *DOWN) as error:
+        if error is asked.answer or asked.connection.is_closed():
             raise
         raise NotOurs(error) from error
+    finally:
+        asked.answer = None  # whose traceback has frames that refer to it
 
 
 def meaning_of(error: asyncpg.PostgresError) -> str | None:
