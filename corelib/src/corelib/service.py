@@ -91,6 +91,7 @@ class Service:
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
         self._require_brokers()
+        self._require_whole()
         self._require_names()
         self._require_room()
         self._require_outcomes()
@@ -299,6 +300,13 @@ class Service:
         mute = {c.transport.value for c in self.consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
         if mute:
             raise TypeError(f"service {self.name} takes events from {', '.join(sorted(mute))}, which only sends")
+
+    def _require_whole(self) -> None:
+        """What an event's class statement leaves out is found out before the first one is published."""
+        for event in sorted(self.publishes, key=lambda event: event.__name__):
+            given = {"type": event.type, "channels": event.channels, "key": event.key_field}
+            if lacking := [name for name, value in given.items() if not value]:
+                raise TypeError(f"{event.__name__} has no {', '.join(lacking)}: name them in its class statement")
 
     def _require_names(self) -> None:
         """Names tell handlers apart in the inbox, and events on the wire: one of two would pass for the other."""

@@ -8,6 +8,7 @@ from corelib.actor import Actor, Effect, effect, receive
 from corelib.api import Api, get, post
 from corelib.auth import Caller
 from corelib.aws import Aws
+from corelib.clock import ManualClock
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.memory.broker import MemoryBroker
@@ -15,6 +16,7 @@ from corelib.memory.store import Memory
 from corelib.message import Channel, Event, Transport
 from corelib.service import Service
 from corelib.store import Store
+from corelib.testing.desk import desk
 from corelib.transaction import Timer, Transaction
 
 NOTES = Channel("notes")
@@ -190,6 +192,13 @@ def dynamo() -> Store:
     return Dynamo("x", Aws(endpoint_url="http://127.0.0.1:1"))
 
 
+def nameless() -> list[type[Event]]:
+    class Nameless(Event):
+        name: str
+
+    return [Nameless]
+
+
 def same_type() -> list[type[Event]]:
     class Again(Event, type=Noted.type, channels=(NOTES,), key="name"):
         name: str
@@ -203,6 +212,7 @@ WRONG = [
     (lambda: service(not_async(), [], []), "Hasty.noted must be `async def"),
     (lambda: service(no_transaction(), [], []), "Careless.noted must be `async def"),
     (lambda: service([Scribe(), Scribe()], [], []), "service x has Scribe.noted twice"),
+    (lambda: service([], [], nameless()), "Nameless has no type, channels, key: name them in its class statement"),
     (lambda: service([], [], same_type()), "service x has test.noted.v1 twice"),
     (lambda: service([Reader()], [], []), r"Reader.noted returns Read: not declared in Service\(publishes="),
     (lambda: service(another_way_round(), [], []), "Turned.noted must be `async def"),
@@ -249,3 +259,15 @@ def test_an_actor_has_the_handlers_that_it_inherits() -> None:
 
 def test_an_api_has_the_endpoints_that_it_inherits() -> None:
     assert [operation.path for operation, _ in OtherDoor().operations()] == ["/door"]
+
+
+async def test_a_desk_proves_nothing_of_what_nobody_handles() -> None:
+    clock = ManualClock()
+    built = Service("x", ServiceSettings(), store=Memory(), actors=[Scribe()], brokers=[MemoryBroker()], clock=clock)
+    async with desk(built, clock) as at:
+        assert await at.handle(Noted(name="a")) == []
+        with pytest.raises(LookupError, match="service x has no handler for Read"):
+            await at.handle(Read(name="a"))
+    with pytest.raises(ValueError, match="service x has a clock of its own"):
+        async with desk(built, ManualClock()):
+            pass

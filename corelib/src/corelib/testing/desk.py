@@ -29,11 +29,16 @@ class Desk:
     _reader: OutboxReader
 
     async def handle(self, event: Event, *, event_id: UUID | None = None) -> list[Event]:
-        """Run every handler of an event; return what was published. The same id again is a redelivery."""
+        """Run every handler of an event; return what was published. The same id again is a redelivery.
+
+        Raises `LookupError` where there is none: a test of nothing would pass.
+        """
+        routes = [route for route in self.service.routes if route.event is type(event)]
+        if not routes:
+            raise LookupError(f"service {self.service.name} has no handler for {type(event).__name__}")
         envelope = Envelope(event_id or uuid7(), event.type, "test", self.clock.now(), event.key)
-        for route in self.service.routes:
-            if route.event is type(event):
-                await handle(self.service.store, route, envelope, event)
+        for route in routes:
+            await handle(self.service.store, route, envelope, event)
         return await self.published()
 
     async def advance(self, by: timedelta) -> list[Event]:
@@ -57,7 +62,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk(service: Service, clock: ManualClock) -> AsyncIterator[Desk]:
-    """Open a service's store and resources, but no broker and no server. The service must use this clock."""
+    """Open a service's store and resources, but no broker and no server.
+
+    Raises `ValueError` for a service that has another clock.
+    """
+    if service.clock is not clock:
+        raise ValueError(f"service {service.name} has a clock of its own: give Service(clock=...) the desk's")
     store = service.store
     await store.provision()
     for resource in service.resources:
