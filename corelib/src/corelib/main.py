@@ -48,11 +48,15 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
     if options.provision:
         logs.configure(service=service.name, level=settings.log_level, form=settings.log_format)
         raise SystemExit(_provision(service))
-    serve(service)
+    try:
+        serve(service)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- as above
+        raise SystemExit(2) from None
 
 
 def serve(service: Service) -> None:
-    """Run a service in this process until it is told to stop."""
+    """Run a service in this process until it is told to stop. Raises `SettingsError` for an address that is taken."""
     logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
     if service.settings.in_memory:
         log.warning("everything is in memory and is lost at exit", see=f"{service.settings.url}/docs")

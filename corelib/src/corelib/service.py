@@ -19,7 +19,7 @@ from corelib.broker import Broker, LogBroker, Publisher
 from corelib.clock import Clock, SystemClock
 from corelib.config import ServiceSettings
 from corelib.consumer import Consumer
-from corelib.errors import Unavailable
+from corelib.errors import SettingsError, Unavailable
 from corelib.health import Check, Health
 from corelib.http import application
 from corelib.log_relay import LogRelay
@@ -169,7 +169,14 @@ class Service:
         await runner.setup()
         wanted = self._wanted()
         # Health and metrics answer whatever parts run here; the apis are among the routes if "http" is wanted.
-        await web.TCPSite(runner, self.settings.host, self.settings.port, backlog=1024).start()
+        host, port = self.settings.host, self.settings.port
+        try:
+            await web.TCPSite(runner, host, port, backlog=1024).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise SettingsError(
+                f"cannot listen on {host}:{port}, which SOUK_HOST and SOUK_PORT say: {error}"
+            ) from error
         opening = asyncio.create_task(self._open())
         stopping = asyncio.create_task(stop.wait())
         try:

@@ -1,5 +1,6 @@
 """A service that runs by itself: what stands in for the others, and what is refused."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -183,6 +184,21 @@ def test_a_service_that_does_not_heed_the_flag_is_not_started(
         main(ServiceSettings, lambda settings: Service("deaf", settings, store=Memory()))
     assert ended.value.code == 2
     assert "deaf does not heed --in-memory: " in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(settings: ServiceSettings) -> Service:
+        return Service("taken", settings, store=Memory())
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("SOUK_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setattr("sys.argv", ["svc"])
+        with pytest.raises(SystemExit) as ended:
+            main(ServiceSettings, build)
+    assert ended.value.code == 2
+    assert "which SOUK_HOST and SOUK_PORT say: " in capsys.readouterr().err
 
 
 def test_a_service_names_itself_as_it_was_started(tmp_path: Path) -> None:
