@@ -195,6 +195,8 @@ def test_an_address_that_is_taken_is_said_in_a_sentence(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("SOUK_PORT", str(taken.getsockname()[1]))
         monkeypatch.setattr("sys.argv", ["svc"])
+        monkeypatch.setattr("corelib.logs.configure", lambda **_: None)  # both are of the whole process
+        monkeypatch.setattr("corelib.main.tune", lambda: None)
         with pytest.raises(SystemExit) as ended:
             main(ServiceSettings, build)
     assert ended.value.code == 2
