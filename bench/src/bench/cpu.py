@@ -22,10 +22,14 @@ class Meter:
     @contextmanager
     def over(self, contender: str, pieces: Callable[[], float]) -> Iterator[None]:
         """Count what the block takes, for as many pieces of work as there were when it ends."""
-        before = _seconds()
+        before = cpu_seconds()
         yield
-        for program, seconds in _seconds().items():
-            self._costs[contender][program].append(_MICROSECONDS * (seconds - before.get(program, 0.0)) / pieces())
+        self.count(contender, before, cpu_seconds(), pieces())
+
+    def count(self, contender: str, before: Mapping[str, float], after: Mapping[str, float], pieces: float) -> None:
+        """Count what was taken between two readings of `cpu_seconds`, for so many pieces of work."""
+        for program, seconds in after.items():
+            self._costs[contender][program].append(_MICROSECONDS * (seconds - before.get(program, 0.0)) / pieces)
 
     def costs(self) -> Mapping[str, Mapping[str, float]]:
         """Return microseconds of CPU a piece, by contender and program: the median of the rounds."""
@@ -35,8 +39,8 @@ class Meter:
         }
 
 
-def _seconds() -> dict[str, float]:
-    """Return what each program has taken by now; what one of its processes took and ended is its parent's."""
+def cpu_seconds() -> dict[str, float]:
+    """Return what this process and those it started have taken by now, by program; of what ended, its parent."""
     seconds: dict[str, float] = defaultdict(float)
     this = psutil.Process()
     for process in (this, *this.children(recursive=True)):

@@ -86,8 +86,7 @@ class Drains:
         await make_topic(self.bootstrap, topic)
         await worker.start(schema, debezium.connector(self.dsn, schema, topic))
         process = worker.process
-        with self.meter.over(name, lambda: self.events):
-            filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
+        filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
         self._remember(name, filled)
         await worker.stop(schema)
         await debezium.drop_slot(self.connection, schema)
@@ -96,12 +95,12 @@ class Drains:
 
     async def _drain(self, name: str, command: Sequence[str], env: dict[str, str], topic: str) -> Filled:
         async with program(command, env, self.bench.work / f"{topic}.log") as process:
-            with self.meter.over(name, lambda: self.events):
-                filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
+            filled = await until_filled(self.bootstrap, topic, self.events, process.pid, process.alive)
         self._remember(name, filled)
         return filled
 
     def _remember(self, name: str, filled: Filled) -> None:
+        self.meter.count(name, filled.cpu_before, filled.cpu_after, filled.events)
         self.memory_mb[name] = round(max(self.memory_mb.get(name, 0.0), filled.peak_mb))
 
     async def _clear(self, schema: str, topic: str) -> None:

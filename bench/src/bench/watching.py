@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import orjson
@@ -12,6 +12,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from bench.cpu import cpu_seconds
 from corelib.kafka.admin import new_topic
 
 _LOOK_SECONDS = 0.02
@@ -23,8 +24,25 @@ _PATIENCE_SECONDS = 180.0
 class Filled:
     """From the first record seen to the last: a start-up costs nobody anything."""
 
-    rate: float
+    events: float
+    seconds: float
     peak_mb: float
+    cpu_before: Mapping[str, float]
+    cpu_after: Mapping[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Return events a second."""
+        return self.events / self.seconds
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """How much a topic held, when, and what that had cost by then."""
+
+    end: int = 0
+    at: float = field(default_factory=time.perf_counter)
+    cpu: Mapping[str, float] = field(default_factory=cpu_seconds)
 
 
 async def make_topic(bootstrap: str, name: str, partitions: int = 4, **configs: str) -> None:
@@ -72,23 +90,23 @@ async def _watch(
     to_the_end: bool,
 ) -> Filled:
     places = [TopicPartition(topic, number) for number in range(4)]
-    first, last, peak = (0.0, 0), (time.perf_counter(), 0), 0
+    first, last, peak = _Sight(), _Sight(), 0
     while True:
-        now, end = time.perf_counter(), sum((await consumer.end_offsets(places)).values())
-        if end and not first[1]:
-            first = (now, end)
-        if end > last[1]:
-            last = (now, end)
+        end = sum((await consumer.end_offsets(places)).values())
+        if end and not first.end:
+            first = _Sight(end)
+        if end > last.end:
+            last = _Sight(end)
         peak = max(peak, process.memory_info().rss)
-        quiet = now - last[0]
+        quiet = time.perf_counter() - last.at
         if end >= count and (quiet >= _QUIET_SECONDS or not to_the_end):
             break
         if not alive() or quiet > _PATIENCE_SECONDS:
             raise RuntimeError(f"{topic} holds {end} of {count} records, and no more come")
         await asyncio.sleep(_LOOK_SECONDS)
     # Markers of transactions count as offsets, but not as events.
-    events = count / last[1] if to_the_end else 1.0
-    return Filled(events * (last[1] - first[1]) / (last[0] - first[0]), peak / 2**20)
+    events = (last.end - first.end) * (count / last.end if to_the_end else 1.0)
+    return Filled(events, last.at - first.at, peak / 2**20, first.cpu, last.cpu)
 
 
 async def require_exactly(bootstrap: str, topic: str, count: int) -> None:
