@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from contracts import channels
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.tables import Table, messaging, provision
 from corelib.sqs.broker import Sqs

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 from contracts.money import Money
 from contracts.payments import PaymentCaptured
 from contracts.stock import ProductChanged, StockReserved
-from corelib.aws import Bucket
+from corelib.aws.clients import Bucket
 from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
 from corelib.message import Envelope, Event, Record

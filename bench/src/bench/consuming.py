@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer
 from bench.shop import SOLD, Sold
 from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction

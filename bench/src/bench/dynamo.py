@@ -20,7 +20,9 @@ import uvloop
 
 from bench.frame import Aim, Bench, Figure, kafka_and_aws
 from bench.shop import SOLD, Sold, sold
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
+from corelib.aws.signing import Signer
+from corelib.aws.wire import DYNAMODB, SQS, Protocol
 from corelib.broker import Publisher
 from corelib.clock import SystemClock
 from corelib.dynamo.client import MAX_BATCH_WRITE, Client
@@ -32,12 +34,10 @@ from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Envelope, Transport
 from corelib.metrics import AWS_CALLS, RELAYED
-from corelib.relay import Relay
-from corelib.signing import Signer
+from corelib.relay.relay import Relay
 from corelib.sqs.broker import Sqs, entry_of_batch
 from corelib.sqs.queues import BATCH, Queues
 from corelib.transaction import Origin
-from corelib.wire import DYNAMODB, SQS, Protocol
 
 TO_KAFKA, TO_SQS = "corelib to Kafka", "corelib to SQS"
 BARE_KAFKA, BARE_SQS = "bare calls, without SQS", "bare calls, with SQS"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.errors import SettingsError
 from corelib.kafka.cluster import Cluster, Security
 

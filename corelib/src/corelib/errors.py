@@ -1,4 +1,4 @@
-"""Every error that corelib raises. Translated to HTTP in one place: `corelib.problem`."""
+"""Every error that corelib raises. Translated to HTTP in one place: `corelib.http.problem`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -11,23 +11,23 @@ import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from corelib import openapi
 from corelib.actor import Actor, Route
 from corelib.api import Api
 from corelib.auth import Authenticator
 from corelib.broker import Broker, LogBroker, Publisher
 from corelib.clock import Clock, SystemClock
 from corelib.config import ServiceSettings
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.errors import SettingsError, Unavailable
 from corelib.health import Check, Health
-from corelib.http import application
-from corelib.log_relay import LogRelay
+from corelib.http import openapi
+from corelib.http.server import application
 from corelib.memory.alone import Alone
 from corelib.message import Channel, Event, Transport
 from corelib.part import Part
-from corelib.relay import Relay
-from corelib.relay_parking import Resender
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.parking import Resender
+from corelib.relay.relay import Relay
 from corelib.store import LogStore, Store
 from corelib.supervisor import Supervisor
 from corelib.timers import Timers

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from contract.stand import CREATE, QUEUE, SEEN, TOPIC, Charged, Counted, Stand
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.broker import Broker
 from corelib.clock import SystemClock
 from corelib.dynamo.store import Dynamo

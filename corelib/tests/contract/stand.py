@@ -8,14 +8,14 @@ from typing import Any
 from corelib.actor import Actor
 from corelib.broker import LogBroker, Subscription
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.dynamo.tables import Table
 from corelib.ids import uuid7
-from corelib.log_relay import LogRelay
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.part import Part
 from corelib.postgres.store import Postgres
-from corelib.relay import Relay
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.relay import Relay
 from corelib.store import LogStore
 from corelib.testing.running import parts_running
 from corelib.timers import Timers

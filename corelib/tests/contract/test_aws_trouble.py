@@ -12,11 +12,11 @@ import pytest_asyncio
 from botocore.exceptions import ClientError
 
 from corelib.actor import Actor, receive
-from corelib.aws import Aws
-from corelib.aws_trouble import reaching, refusal_of
+from corelib.aws.clients import Aws
+from corelib.aws.trouble import reaching, refusal_of
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction

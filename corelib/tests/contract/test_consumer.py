@@ -11,9 +11,10 @@ import pytest
 
 from contract.stand import TOPIC, Counted, record
 from corelib.actor import Actor, Route, receive
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
+from corelib.consumer.resume import resume
 from corelib.kafka.broker import Kafka
-from corelib.parking import Resumed, resume
+from corelib.parking import Resumed
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
 from corelib.testing.running import parts_running, until

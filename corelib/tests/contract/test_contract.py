@@ -10,11 +10,12 @@ import pytest
 from contract.stand import Counted, Stand, write
 from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
+from corelib.consumer.resume import resume
 from corelib.errors import TooLarge
 from corelib.history import Selection
 from corelib.message import Record
 from corelib.operation import Operation
-from corelib.parking import MALFORMED, resume
+from corelib.parking import MALFORMED
 from corelib.replay import KIND, Plan, Replay, Source
 from corelib.testing.running import until
 from corelib.transaction import Transaction

@@ -12,7 +12,7 @@ from contract.stand import Charged, Counted, Stand, write
 from corelib.actor import Actor, Effect, effect, receive
 from corelib.broker import Delivery
 from corelib.clock import SystemClock
-from corelib.handling import handle
+from corelib.consumer.handling import handle
 from corelib.ids import uuid7
 from corelib.message import Envelope, parse
 from corelib.store import Store

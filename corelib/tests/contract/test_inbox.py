@@ -11,7 +11,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import ManualClock, SystemClock
 from corelib.dynamo.layout import mark_key
 from corelib.dynamo.store import Dynamo

@@ -13,11 +13,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from corelib.actor import Actor, receive
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.broker import Outgoing
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.headers import SMALL

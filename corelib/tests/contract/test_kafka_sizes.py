@@ -14,10 +14,10 @@ from corelib.clock import SystemClock
 from corelib.errors import Unavailable
 from corelib.kafka.admin import new_topic
 from corelib.kafka.broker import Kafka
-from corelib.log_relay import LogRelay
 from corelib.memory.store import Memory
 from corelib.message import MAX_BYTES, Channel, Event, Record, Transport
 from corelib.postgres.store import Postgres
+from corelib.relay.log_relay import LogRelay
 from corelib.testing.running import parts_running
 from corelib.transaction import MAX_KEY_BYTES, Origin, Transaction, size_of
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo

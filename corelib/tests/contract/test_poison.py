@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from contract.stand import SEEN, TOPIC, Counted, record
 from corelib.actor import Actor, receive
 from corelib.broker import Assigned, Subscription
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.kafka.broker import Kafka
 from corelib.message import Record
 from corelib.parking import MALFORMED
@@ -171,7 +171,7 @@ async def test_what_is_parked_is_shown_where_what_waits_cannot_be_told(
         monkeypatch.setattr(subscription, "lag", lag)
         return subscription
 
-    monkeypatch.setattr("corelib.consumer._WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("corelib.consumer.consumer._WATCH_SECONDS", 0.05)
     async with running(subscribe, Painter(finds_no_file), store):
         await until(lambda: not shown())
         await store.parking.park("Painter.draw", record("bad"), Failure("it is bad"), attempts=1)

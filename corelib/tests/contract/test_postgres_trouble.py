@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from corelib.actor import Actor, receive
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.errors import Unavailable
 from corelib.ids import uuid7
 from corelib.memory.broker import MemoryBroker

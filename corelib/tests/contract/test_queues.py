@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.broker import Broker, Delivery, Subscription
 from corelib.clock import SystemClock
 from corelib.ids import uuid7

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from corelib.aws import Aws, Bucket
+from corelib.aws.clients import Aws, Bucket
 from corelib.broker import Refused
 from corelib.errors import Unavailable
 from corelib.history import REPLAY_HEADER

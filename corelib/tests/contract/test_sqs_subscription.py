@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 
 from corelib.actor import Actor, receive
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.broker import Delivery
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction

@@ -13,12 +13,12 @@ from corelib.actor import Actor, receive
 from corelib.config import ServiceSettings
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
-from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event, Record
 from corelib.outbox_log import OutboxLog
 from corelib.postgres.store import Postgres
 from corelib.postgres.transaction import PostgresTransaction
-from corelib.relay import Relay
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.relay import Relay
 from corelib.service import Service
 from corelib.store import OutboxReader
 from corelib.testing.running import free_port, running, until

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import Clock, ManualClock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.message import Channel, Envelope, Event, parse

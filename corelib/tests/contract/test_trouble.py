@@ -14,7 +14,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from corelib.actor import Actor, receive
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.config import ServiceSettings
 from corelib.doctor import flow
 from corelib.doctor.examination import examine

@@ -14,13 +14,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.message import Channel, Envelope, Event, Transport
-from corelib.relay import Relay
-from corelib.relay_parking import Resender
+from corelib.relay.parking import Resender
+from corelib.relay.relay import Relay
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
@@ -274,11 +274,11 @@ async def test_a_record_the_queue_never_takes_is_parked_with_its_key_and_others_
 
 _KILLED = """
 import asyncio, os, signal, sys
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import SystemClock
 from corelib.dynamo.store import Dynamo
-from corelib.relay import Relay
-from corelib.relay_parking import Resender
+from corelib.relay.relay import Relay
+from corelib.relay.parking import Resender
 from corelib.sqs.broker import Sqs
 from corelib.transaction import Origin
 

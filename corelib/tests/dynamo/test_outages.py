@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import pytest
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import ManualClock, SystemClock
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.kafka.broker import Kafka
 from corelib.message import Channel, Event
-from corelib.relay import Relay
+from corelib.relay.relay import Relay
 from corelib.testing.running import parts_running
 from corelib.transaction import Mark, Origin
 from dynamo.shop import CARTS, Open, Placed, numbers, read, reader

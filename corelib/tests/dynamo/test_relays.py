@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import SystemClock
 from corelib.dynamo.layout import SHARDS, Entry, pending_item
 from corelib.dynamo.outbox import Outbox

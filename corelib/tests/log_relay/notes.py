@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from corelib.broker import Outgoing
 from corelib.kafka.broker import Kafka
-from corelib.log_relay import LogRelay
 from corelib.message import Channel, Event
 from corelib.outbox_log import OutboxLog
 from corelib.postgres.store import Postgres
+from corelib.relay.log_relay import LogRelay
 from corelib.testing.running import parts_running, until
 
 CHANNEL = Channel(f"noted-{uuid4().hex[:8]}", partitions=2)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from corelib import parking
 from corelib.actor import Actor, Route, receive
 from corelib.clock import ManualClock, SystemClock
+from corelib.consumer.handling import handle
+from corelib.consumer.resume import resume
 from corelib.errors import UsageError
-from corelib.handling import handle
 from corelib.message import Envelope, Record, parse
-from corelib.parking import MALFORMED, Resumed, failure_of, resume
+from corelib.parking import MALFORMED, Resumed, failure_of
 from corelib.store import Failure, Parked, Store
 from corelib.transaction import REMEMBER, Origin, Transaction
 from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
@@ -138,7 +138,7 @@ async def test_a_long_queue_is_read_in_parts_and_handled_whole(store: Store, mon
         return await whole(handler, key, limit=limit)
 
     monkeypatch.setattr(store.parking, "list", some)
-    monkeypatch.setattr(parking, "AT_ONCE", 2)
+    monkeypatch.setattr("corelib.consumer.resume.AT_ONCE", 2)
     actor = Counter()
     await parked(store, record(7, "another"), *map(record, range(5)))
     assert numbers([each.record for each in await whole("Counter.counted", "k", limit=3)]) == [0, 1, 2]

@@ -16,12 +16,12 @@ from corelib.errors import NeverTaken, Unavailable
 from corelib.kafka.admin import administering
 from corelib.kafka.broker import Kafka
 from corelib.kafka.cluster import Cluster
-from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
-from corelib.relay_parking import Resender
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.parking import Resender
 from corelib.testing.running import parts_running, until
 from corelib.transaction import Origin
 

@@ -8,18 +8,19 @@ from uuid import uuid4
 
 import pytest
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.broker import Refused
 from corelib.clock import ManualClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
+from corelib.consumer.resume import resume
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.database import Database
 from corelib.memory.store import Memory
 from corelib.message import Record
-from corelib.parking import Resumed, resume
-from corelib.relay_parking import Resender, resend
+from corelib.parking import Resumed
+from corelib.relay.parking import Resender, resend
 from corelib.store import CLAIM, Store
 from corelib.testing.running import parts_running, until
 from corelib.transaction import REMEMBER, Origin

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.kafka.broker import Kafka

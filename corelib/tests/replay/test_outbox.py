@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import ManualClock
 from corelib.config import ServiceSettings
 from corelib.errors import Forgotten, UsageError

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from corelib.broker import Outgoing, Subscription
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
+from corelib.consumer.handling import Arrival, handle
+from corelib.consumer.offsets import Offsets
 from corelib.errors import Duplicate
-from corelib.handling import Arrival, handle
 from corelib.headers import unpack
-from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker, MemoryLogSink
 from corelib.memory.cluster import Cluster
 from corelib.memory.database import NOTHING, Database, Unit
@@ -22,9 +22,9 @@ from corelib.memory.store import Memory
 from corelib.memory.subscription import MemorySubscription
 from corelib.memory.transaction import MemoryTransaction, committed
 from corelib.message import Channel, Envelope, Record, parse
-from corelib.offsets import Offsets
 from corelib.outbox_log import OutboxLog, Page, Position
 from corelib.part import Part
+from corelib.relay.log_relay import LogRelay
 from corelib.testing.scenarios import Ledger
 from corelib.testing.simulation import simulate
 from corelib.testing.world import Node

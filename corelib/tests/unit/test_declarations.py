@@ -7,7 +7,7 @@ import pytest
 from corelib.actor import Actor, Effect, effect, receive
 from corelib.api import Api, get, post
 from corelib.auth import Caller
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.clock import ManualClock
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo

@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import SystemClock
+from corelib.consumer.handling import Arrival, handle, handle_together
 from corelib.errors import Abandoned
-from corelib.handling import Arrival, handle, handle_together
 from corelib.ids import uuid7
 from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event

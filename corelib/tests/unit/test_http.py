@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from corelib.api import Api, get, post
 from corelib.clock import SystemClock
 from corelib.errors import Problem
-from corelib.http import application
+from corelib.http.server import application
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event
 from corelib.transaction import Origin, Transaction

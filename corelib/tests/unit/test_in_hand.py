@@ -9,7 +9,7 @@ import pytest_asyncio
 from corelib.actor import Actor, receive
 from corelib.broker import Subscription
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.ids import uuid7
 from corelib.memory.link import Direct
 from corelib.memory.queue_subscription import MemoryQueueSubscription

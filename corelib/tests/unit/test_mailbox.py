@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corelib.consumer.mailbox import Mailboxes, Turn
 from corelib.errors import Abandoned
-from corelib.mailbox import Mailboxes, Turn
 
 Item = tuple[str, int]
 Work = Callable[[Item], Awaitable[float | None]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.memory.store import Memory
 from corelib.message import Record
 from corelib.metrics import Histogram

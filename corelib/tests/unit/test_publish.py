@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, field_serializer
 
 from corelib.actor import Actor, Effect, effect
 from corelib.clock import SystemClock
+from corelib.consumer.handling import handle
 from corelib.errors import InvalidEvent, TooLarge
-from corelib.handling import handle
 from corelib.memory.store import Memory
 from corelib.message import MAX_BYTES, Channel, Envelope, Event, Transport, parse
 from corelib.transaction import MAX_KEY_BYTES, Origin, Transaction, size_of

@@ -10,7 +10,7 @@ from corelib.memory.database import Database
 from corelib.memory.link import Direct
 from corelib.memory.parking import MemoryParking
 from corelib.message import Record
-from corelib.relay import Relay
+from corelib.relay.relay import Relay
 from corelib.store import Pending
 from corelib.testing.virtual_loop import VirtualLoop
 from corelib.wake import EventWake

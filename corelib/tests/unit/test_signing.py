@@ -9,8 +9,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corelib.signing import Signer
-from corelib.wire import DYNAMODB, SQS, Protocol
+from corelib.aws.signing import Signer
+from corelib.aws.wire import DYNAMODB, SQS, Protocol
 
 REGION = "ap-south-1"
 NOW = datetime(2026, 2, 28, 23, 59, 58, tzinfo=UTC)

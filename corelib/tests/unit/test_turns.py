@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from corelib.actor import Actor, receive
 from corelib.broker import Assigned, Delivery
 from corelib.clock import SystemClock
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.ids import uuid7
 from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event

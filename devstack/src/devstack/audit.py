@@ -14,7 +14,7 @@ import asyncpg
 from rich.console import Console
 
 from contracts import channels
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.layout import INDEX, SHARDS, out_partition

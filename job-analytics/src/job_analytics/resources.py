@@ -10,7 +10,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from contracts import channels
-from corelib.aws import Bucket as BucketResource
+from corelib.aws.clients import Bucket as BucketResource
 from corelib.kafka.broker import Kafka
 from job_analytics.settings import AnalyticsSettings
 from job_analytics.sinks import BUCKET, SCHEMA, TABLE, Bucket, Sink, Table, Topic

@@ -13,7 +13,7 @@ from contracts.orders import (
     RefundRequested,
 )
 from corelib.auth import Authenticator, FixedKeys, PublishedKeys
-from corelib.aws import Bucket
+from corelib.aws.clients import Bucket
 from corelib.broker import Publisher
 from corelib.clock import Clock, SystemClock
 from corelib.documents import DocumentStore

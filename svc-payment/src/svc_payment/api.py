@@ -7,9 +7,8 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.money import Money
-from corelib.api import Api, get, post
+from corelib.api import Api, get, post, validated
 from corelib.auth import Caller
-from corelib.binding import validated
 from corelib.clock import Clock
 from corelib.documents import DocumentTransaction
 from corelib.errors import Problem

@@ -11,7 +11,7 @@ from contracts.stock import (
     StockReserved,
 )
 from corelib.auth import Authenticator, FixedKeys, PublishedKeys
-from corelib.aws import Bucket
+from corelib.aws.clients import Bucket
 from corelib.broker import Broker
 from corelib.clock import Clock, SystemClock
 from corelib.kafka.broker import Kafka

@@ -1,6 +1,6 @@
 """The table of sessions in DynamoDB, for a service whose store is another one."""
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.tables import Catalog, provision

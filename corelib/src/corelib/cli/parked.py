@@ -13,10 +13,11 @@ import typer
 from corelib.broker import Publisher
 from corelib.cli import frame
 from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of, show_table
+from corelib.consumer.resume import resume
 from corelib.errors import UsageError
 from corelib.operation import Operation
-from corelib.parking import RELAY, Resumed, resume
-from corelib.relay_parking import relay_of, resend
+from corelib.parking import RELAY, Resumed
+from corelib.relay.parking import relay_of, resend
 from corelib.service import Service
 from corelib.store import Failure, Parked
 

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws
+from corelib.aws.clients import Aws
+from corelib.aws.wire import DYNAMODB, SQS, Protocol, wire
 from corelib.doctor.finding import Case, Finding, warning
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Unavailable
 from corelib.postgres.store import Postgres
 from corelib.sqs.broker import Sqs
-from corelib.wire import DYNAMODB, SQS, Protocol, wire
 
 # An HTTP `Date` has no fractions: up to this much more has passed than it says.
 _DATE_RESOLUTION = timedelta(seconds=1)

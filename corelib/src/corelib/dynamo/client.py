@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from corelib.aws import Aws, backoff
-from corelib.aws_trouble import Refusals
+from corelib.aws.clients import Aws, backoff
+from corelib.aws.trouble import Refusals
+from corelib.aws.wire import DYNAMODB, wire
 from corelib.errors import Unavailable
-from corelib.wire import DYNAMODB, wire
 
 MAX_BATCH_WRITE = 25
 _BATCH_ATTEMPTS = 8

@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import backoff
-from corelib.aws_trouble import code_of
+from corelib.aws.clients import backoff
+from corelib.aws.trouble import code_of
 from corelib.clock import Clock
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute, attribute, value_of

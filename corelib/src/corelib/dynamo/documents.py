@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from corelib.aws import backoff
+from corelib.aws.clients import backoff
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Item, attribute, pack, unpack
 from corelib.dynamo.tables import Catalog, Table

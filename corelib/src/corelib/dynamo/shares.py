@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import backoff
-from corelib.aws_trouble import code_of
+from corelib.aws.clients import backoff
+from corelib.aws.trouble import code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute, attribute, value_of
 from corelib.dynamo.layout import SHARDS, key_of

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from botocore.exceptions import ClientError
 
 from corelib import stages
-from corelib.aws import Aws
-from corelib.aws_trouble import code_of
+from corelib.aws.clients import Aws
+from corelib.aws.trouble import code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents

@@ -12,15 +12,15 @@ from typing import Any
 import structlog
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws
-from corelib.aws_trouble import reaching
+from corelib.aws.clients import Aws
+from corelib.aws.trouble import reaching
+from corelib.aws.wire import STREAMS, wire
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Attribute
 from corelib.dynamo.listeners import Listeners
 from corelib.errors import Unavailable
 from corelib.metrics import STREAM_BREAKS
 from corelib.part import rest
-from corelib.wire import STREAMS, wire
 
 # Others' entries come in runs: after the first of them the next is soon looked for.
 _SHORTEST_POLL, _LONGEST_POLL = 0.2, 1.0

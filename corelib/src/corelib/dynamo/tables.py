@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws_trouble import code_of
+from corelib.aws.trouble import code_of
 from corelib.dynamo.client import Client
 from corelib.dynamo.items import Item
 from corelib.errors import Unavailable

@@ -11,10 +11,10 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from corelib.broker import Assigned, Delivery
+from corelib.consumer.offsets import Offsets
 from corelib.errors import Unavailable
 from corelib.kafka.cluster import Cluster, reason_of
 from corelib.message import Record
-from corelib.offsets import Offsets
 
 _STOP_SECONDS = 10.0
 _DEADLINE_SECONDS = 15.0

@@ -14,9 +14,8 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from corelib.actor import Route
-from corelib.api import Api, get, post
+from corelib.api import Api, get, post, validated
 from corelib.auth import FixedKeys, PublishedKeys, TokenSigner, new_key
-from corelib.binding import validated
 from corelib.clock import Clock
 from corelib.config import ServiceSettings
 from corelib.errors import Problem

@@ -8,12 +8,12 @@ from typing import cast
 import structlog
 
 from corelib.broker import Assigned, Delivery
+from corelib.consumer.offsets import Offsets
 from corelib.errors import Unavailable
 from corelib.memory.cluster import Cluster, Place
 from corelib.memory.group import NotAMember
 from corelib.memory.link import Link
 from corelib.message import Channel
-from corelib.offsets import Offsets
 from corelib.part import rest
 
 _HEARTBEAT_SECONDS = 1.0

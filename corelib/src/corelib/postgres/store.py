@@ -216,7 +216,7 @@ class Postgres:
         return AcknowledgedLog(PostgresLogTable(self._relays, relay, channels), relay)
 
     def log(self, relay: str, channels: frozenset[str]) -> OutboxLog:
-        """Return the outbox as a log, for a broker that is one: see `corelib.log_relay`."""
+        """Return the outbox as a log, for a broker that is one: see `corelib.relay.log_relay`."""
         return OutboxLog(PostgresLogTable(self._relays, relay, channels), relay)
 
     async def relay_state(self, relay: str, channels: frozenset[str]) -> RelayState:

@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, backoff
-from corelib.aws_trouble import code_of
+from corelib.aws.clients import Aws, backoff
+from corelib.aws.trouble import code_of
 from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import sending_of

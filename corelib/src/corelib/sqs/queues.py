@@ -5,11 +5,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws
-from corelib.aws_trouble import Refusals, code_of
+from corelib.aws.clients import Aws
+from corelib.aws.trouble import Refusals, code_of
+from corelib.aws.wire import SQS, wire
 from corelib.errors import Unavailable
 from corelib.message import Channel
-from corelib.wire import SQS, wire
 
 BATCH = 10
 _FIFO = ".fifo"

@@ -13,7 +13,7 @@ from typing import Any, cast
 import structlog
 from botocore.exceptions import ClientError
 
-from corelib.aws import backoff
+from corelib.aws.clients import backoff
 from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.message import KEY_ATTRIBUTE, Record

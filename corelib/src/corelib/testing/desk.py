@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from corelib.clock import ManualClock
-from corelib.handling import handle
+from corelib.consumer.handling import handle
 from corelib.ids import uuid7
 from corelib.message import Envelope, Event, parse
 from corelib.service import Service

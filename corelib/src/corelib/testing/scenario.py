@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from corelib.actor import Actor, Route
-from corelib.consumer import Consumer
+from corelib.consumer.consumer import Consumer
 from corelib.dynamo.tables import Table
-from corelib.log_relay import LogRelay
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.cluster import Cluster
 from corelib.memory.database import Database
@@ -14,8 +13,9 @@ from corelib.memory.link import Link
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event
 from corelib.part import Part
-from corelib.relay import Relay
-from corelib.relay_parking import Resender
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.parking import Resender
+from corelib.relay.relay import Relay
 from corelib.timers import Timers
 from corelib.transaction import channels_of
 

@@ -10,11 +10,12 @@ from uuid import UUID
 
 from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import Clock
+from corelib.consumer.resume import resume
 from corelib.dynamo.tables import Table
 from corelib.errors import Conflict, Unavailable
 from corelib.memory.transaction import MemoryTransaction
 from corelib.message import Channel, Event
-from corelib.parking import RELAY, resume
+from corelib.parking import RELAY
 from corelib.testing.ledger import PromiseBroken
 from corelib.testing.scenario import Scenario
 from corelib.testing.world import Node, World

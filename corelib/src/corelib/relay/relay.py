@@ -2,7 +2,7 @@
 
 A crash between send and acknowledge sends again; consumers' marks make that harmless. Broker trouble spends no
 attempts: the relay waits and tries again for as long as it takes. A record that the broker will never take is parked
-with its key, so that other keys flow (see `corelib.relay_parking`).
+with its key, so that other keys flow (see `corelib.relay.parking`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from corelib.errors import LeaseLost, Unavailable
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
 from corelib.part import rest
-from corelib.relay_parking import RelayParking
+from corelib.relay.parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
 from corelib.store import OutboxReader, ParkingLot, Pending, Wake

@@ -14,9 +14,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_random_exponen
 from corelib.actor import Route
 from corelib.broker import Delivery, Subscription
 from corelib.clock import Clock, SystemClock
+from corelib.consumer.handling import Arrival, handle, handle_together
+from corelib.consumer.mailbox import CAPACITY, Mailboxes, Turn
 from corelib.errors import Collision, Conflict, Forgotten, Malformed, Unavailable
-from corelib.handling import Arrival, handle, handle_together
-from corelib.mailbox import CAPACITY, Mailboxes, Turn
 from corelib.message import Envelope, Record, parse
 from corelib.metrics import CONSUMER_LAG, MAILBOXES, PARKED, PARKED_NOW, PARKED_OLDEST, HandlerMetrics
 from corelib.parking import MALFORMED, failure_of

@@ -18,7 +18,7 @@ from corelib.headers import unpack
 from corelib.message import Record
 from corelib.metrics import RELAYED
 from corelib.part import rest
-from corelib.relay_parking import RelayParking
+from corelib.relay.parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
 from corelib.store import Chunk, LogSource, ParkingLot, Wake

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from corelib.aws_trouble import code_of, reaching
+from corelib.aws.trouble import code_of, reaching
 from corelib.errors import Unavailable
 
 T = TypeVar("T")

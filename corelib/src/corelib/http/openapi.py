@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from corelib.api import Api, Endpoint, Operation
-from corelib.binding import Signature
-from corelib.http import signatures
+from corelib.http.binding import Signature
+from corelib.http.server import signatures
 
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {

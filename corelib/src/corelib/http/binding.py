@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from corelib.api import Endpoint, Operation
+from corelib.api import Endpoint, Operation, validated
 from corelib.auth import Authenticator, Caller
 from corelib.errors import Problem
 from corelib.transaction import Transaction
@@ -122,23 +122,6 @@ def binder(
         return arguments
 
     return bind
-
-
-def validated(validate: Callable[[Any], Any], raw: Any) -> Any:
-    """Return the model; raise `Problem` 400 for what is no JSON and 422 for what is not valid, by field."""
-    try:
-        return validate(raw)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        if found[0]["type"] == "json_invalid":
-            raise Problem(400, "broken-json", f"The body is not JSON: {found[0]['msg']}.") from error
-        errors = [
-            {"pointer": "/" + "/".join(str(part) for part in problem["loc"]), "detail": problem["msg"]}
-            for problem in found[:50]
-        ]
-        raise Problem(
-            422, "invalid-request", f"{errors[0]['pointer']}: {errors[0]['detail']}", errors=errors
-        ) from error
 
 
 def _asked(operation: Operation, sign: Signature, authenticator: Authenticator | None) -> Authenticator | None:

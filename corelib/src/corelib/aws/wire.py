@@ -19,10 +19,10 @@ import orjson
 from aiohttp.hdrs import ACCEPT_ENCODING, DATE, USER_AGENT
 from botocore.exceptions import ClientError
 
-from corelib.aws import Aws, backoff
+from corelib.aws.clients import Aws, backoff
+from corelib.aws.signing import Signer
 from corelib.errors import Unavailable
 from corelib.metrics import AWS_CALLS
-from corelib.signing import Signer
 
 _ATTEMPTS = 3
 _SECONDS = 5.0

@@ -10,13 +10,13 @@ from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from corelib import problem
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
-from corelib.binding import Signature, binder, route, signature
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import TooLarge
-from corelib.idempotency import InFlight, Key, key_of, remember
+from corelib.http import problem
+from corelib.http.binding import Signature, binder, route, signature
+from corelib.http.idempotency import InFlight, Key, key_of, remember
 from corelib.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from corelib.once import run_once
 from corelib.store import Store

@@ -1,0 +1,51 @@
+"""What is parked is taken up again: its records are handled in order, and with the last one the key flows again.
+
+Anybody may do so at any time, beside running consumers and beside each other: the mark makes each record's effect once,
+nobody goes on to a record before the one ahead of it is done, and a store takes the last record away only if no
+consumer has let another one wait behind it (see `ParkingLot`).
+"""
+
+from collections.abc import Sequence
+
+from corelib.actor import Route
+from corelib.consumer.handling import handle
+from corelib.errors import UsageError
+from corelib.message import Envelope, Record, parse
+from corelib.parking import AT_ONCE, MALFORMED, Resumed, failure_of
+from corelib.store import Parked, Store
+
+
+async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) -> Resumed:
+    """Handle a parked key's records in order, also those that come meanwhile, until the queue is empty or one fails.
+
+    Raises `UsageError` where the service has no such handler any more.
+    """
+    handled = 0
+    while queue := await store.parking.list(handler, key, limit=AT_ONCE):
+        for parked in queue:
+            wanted = _routes_of(parked, routes)
+            try:
+                await _handle(store, wanted, parked.record)
+            except Exception as error:  # noqa: BLE001 -- kept with the record, and told to whoever asked
+                failure = failure_of(error)
+                await store.parking.failed(parked, failure)
+                return Resumed(handled, failure)
+            await store.parking.remove(parked)
+            handled += 1
+    return Resumed(handled)
+
+
+def _routes_of(parked: Parked, routes: Sequence[Route]) -> Sequence[Route]:
+    if parked.handler == MALFORMED:
+        return routes
+    found = [route for route in routes if route.name == parked.handler]
+    if not found:
+        raise UsageError(f"there is no handler {parked.handler!r} any more: its records can only be skipped")
+    return found
+
+
+async def _handle(store: Store, routes: Sequence[Route], record: Record) -> None:
+    envelope = Envelope.of(record)
+    for route in routes:
+        if route.event.type == envelope.type:
+            await handle(store, route, envelope, parse(record, route.event))
