@@ -11,8 +11,9 @@ import pytest
 
 from contracts import channels
 from corelib.aws.clients import Aws
+from corelib.documents import Table
 from corelib.dynamo.client import Client
-from corelib.dynamo.tables import Table, messaging, provision
+from corelib.dynamo.tables import messaging, provision
 from corelib.sqs.broker import Sqs
 from fn_notify import deploy
 from iac import evidence, local_cloud, policies

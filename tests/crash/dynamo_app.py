@@ -1,8 +1,8 @@
 """The service of `crash.app` on DynamoDB, made to be killed: `python -m crash.dynamo_app --only relay`."""
 
 from corelib.config import ServiceSettings
+from corelib.documents import Table
 from corelib.dynamo.store import Dynamo
-from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.main import main
 from corelib.service import Service

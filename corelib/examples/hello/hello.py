@@ -3,7 +3,7 @@
 from corelib.actor import Actor, receive
 from corelib.api import Api, post
 from corelib.config import ServiceSettings
-from corelib.dynamo.tables import Table
+from corelib.documents import Table
 from corelib.main import main
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.store import Memory

@@ -1,14 +1,69 @@
-"""What a service may ask of a store of documents: DynamoDB is one, and memory. Items are plain dicts."""
+"""Tables of documents, and what a service may ask of a store that keeps them: DynamoDB is one, and memory."""
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Table
 from corelib.store import Store
 from corelib.transaction import Mark, Transaction
+
+Item = dict[str, Any]
+"""Values are str, int, bool, None, bytes, and lists and dicts of them. Not float: money and versions are integers."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A global secondary index with every attribute; its keys are strings."""
+
+    name: str
+    key: str
+    sort: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its keys are strings. `ttl` names the attribute with the epoch second of expiry."""
+
+    name: str
+    key: str
+    sort: str | None = None
+    indexes: Sequence[Index] = ()
+    ttl: str | None = None
+    stream: bool = False
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of its key attributes."""
+        return (self.key,) if self.sort is None else (self.key, self.sort)
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as data, for whoever creates it elsewhere."""
+        return asdict(self)
+
+    def key_of(self, item: Mapping[str, Any]) -> Item:
+        """Return only the key attributes of an item. Raises `KeyError` where one is missing."""
+        return {name: item[name] for name in self.keys}
+
+
+class Catalog:
+    """The tables a service declared, by logical name."""
+
+    def __init__(self, prefix: str, tables: Sequence[Table]) -> None:
+        self.tables = {table.name: table for table in tables}
+        self._prefix = prefix
+
+    def find(self, table: Table | str) -> Table:
+        """Return a declared table. Raises `LookupError` for one the service did not declare."""
+        name = table if isinstance(table, str) else table.name
+        if name not in self.tables:
+            raise LookupError(f"table {name!r} is not declared in the store's tables=..., only {sorted(self.tables)}")
+        return self.tables[name]
+
+    def physical(self, table: Table) -> str:
+        """Return the name that AWS knows."""
+        return f"{self._prefix}{table.name}"
 
 
 class DocumentTransaction(Transaction):

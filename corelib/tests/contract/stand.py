@@ -9,7 +9,7 @@ from corelib.actor import Actor
 from corelib.broker import LogBroker, Subscription
 from corelib.clock import SystemClock
 from corelib.consumer.consumer import Consumer
-from corelib.dynamo.tables import Table
+from corelib.documents import Table
 from corelib.ids import uuid7
 from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.part import Part

@@ -16,8 +16,8 @@ from corelib.broker import Delivery
 from corelib.clock import SystemClock
 from corelib.config import ServiceSettings
 from corelib.consumer.consumer import Consumer
+from corelib.documents import Table
 from corelib.dynamo.store import Dynamo
-from corelib.dynamo.tables import Table
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
 from corelib.ids import uuid7

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+from corelib.documents import Index, Table
 from corelib.dynamo.outbox import Outbox
 from corelib.dynamo.store import Dynamo
-from corelib.dynamo.tables import Index, Table
 from corelib.message import Channel, Event, Transport
 from corelib.metrics import AWS_CALLS
 from corelib.store import Pending, Store

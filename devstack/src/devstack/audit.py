@@ -15,10 +15,10 @@ from rich.console import Console
 
 from contracts import channels
 from corelib.aws.clients import Aws
+from corelib.documents import Catalog, Table
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.layout import INDEX, SHARDS, out_partition
-from corelib.dynamo.tables import Catalog, Table
 from corelib.postgres.queries import SLOTS
 from devstack.aws import credentials
 from devstack.invariants import Entry, Order, Payment, Reservation, Snapshot, Stock, Window, findings

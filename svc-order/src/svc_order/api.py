@@ -15,8 +15,7 @@ from contracts.orders import OrderDeadlineReached, OrderLine, OrderPlaced, Quant
 from corelib.api import Api, Reply, delete, get, post, put
 from corelib.auth import Caller
 from corelib.clock import Clock
-from corelib.documents import DocumentTransaction
-from corelib.dynamo.items import Item
+from corelib.documents import DocumentTransaction, Item
 from corelib.errors import Problem
 from corelib.ids import uuid7
 from corelib.message import Command

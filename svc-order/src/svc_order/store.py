@@ -11,9 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from corelib.documents import DocumentStore, DocumentTransaction
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Index, Table
+from corelib.documents import DocumentStore, DocumentTransaction, Index, Item, Table
 from svc_order.domain import Line, Order, Price, Status
 
 ORDERS = Table("orders", key="order_id", indexes=(Index("by-user", key="user_id", sort="placed_at"),))

@@ -3,9 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from corelib.documents import DocumentStore, DocumentTransaction
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Table
+from corelib.documents import DocumentStore, DocumentTransaction, Item, Table
 from svc_payment.domain import Payment, Refund, Status
 
 PAYMENTS = Table("payments", key="order_id")

@@ -5,9 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from corelib.documents import DocumentStore, documents
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Table
+from corelib.documents import DocumentStore, Item, Table, documents
 from corelib.transaction import Transaction
 from svc_product.domain import Shelf, State
 from svc_product.store import Product, Reservation

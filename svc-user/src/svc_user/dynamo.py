@@ -1,9 +1,10 @@
 """The table of sessions in DynamoDB, for a service whose store is another one."""
 
 from corelib.aws.clients import Aws
+from corelib.documents import Catalog
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
-from corelib.dynamo.tables import Catalog, provision
+from corelib.dynamo.tables import provision
 from svc_user.store import SESSIONS, Sessions
 
 

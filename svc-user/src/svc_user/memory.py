@@ -3,9 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from corelib.documents import Tables, documents
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Table
+from corelib.documents import Item, Table, Tables, documents
 from corelib.transaction import Transaction
 from svc_user.domain import Account
 from svc_user.store import SESSIONS

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from corelib.documents import Tables
-from corelib.dynamo.tables import Table
+from corelib.documents import Table, Tables
 from corelib.transaction import Transaction
 from svc_user.domain import Account
 

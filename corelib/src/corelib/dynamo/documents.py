@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from corelib.aws.clients import backoff
+from corelib.documents import Catalog, Item, Table
 from corelib.dynamo.client import Client
-from corelib.dynamo.items import Item, attribute, pack, unpack
-from corelib.dynamo.tables import Catalog, Table
+from corelib.dynamo.items import attribute, pack, unpack
 from corelib.errors import Unavailable
 
 _MAX_BATCH_GET = 100

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-# str, int, bool, None, bytes, and lists and dicts of them. Not float: money and versions are integers.
-Item = dict[str, Any]
+from corelib.documents import Item
+
 Attribute = dict[str, Any]
 
 

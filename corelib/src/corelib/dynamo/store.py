@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from corelib import stages
 from corelib.aws.clients import Aws
 from corelib.aws.trouble import code_of
+from corelib.documents import Catalog, Table
 from corelib.dynamo.client import Client
 from corelib.dynamo.commit import Committer
 from corelib.dynamo.documents import Documents
@@ -21,7 +22,7 @@ from corelib.dynamo.pace import UNAIDED_SECONDS, Pace
 from corelib.dynamo.parking import Parking
 from corelib.dynamo.shares import LEASE_SECONDS, Shares, roll_of
 from corelib.dynamo.streams import StreamTail
-from corelib.dynamo.tables import Catalog, Table, messaging, missing, provision
+from corelib.dynamo.tables import messaging, missing, provision
 from corelib.dynamo.timers import Agenda, DueTimers, TimerItems
 from corelib.dynamo.transaction import DynamoTransaction, Recent
 from corelib.errors import Conflict, Duplicate, Unavailable

@@ -1,76 +1,22 @@
-"""Declared tables, and their creation on local machines and in tests; in the cloud Terraform creates them."""
+"""The creation of declared tables on local machines and in tests; in the cloud Terraform creates them."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from corelib.aws.trouble import code_of
+from corelib.documents import Index, Table
 from corelib.dynamo.client import Client
-from corelib.dynamo.items import Item
 from corelib.errors import Unavailable
 from corelib.store import Change
 
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-
-
-@dataclass(frozen=True)
-class Index:
-    """A global secondary index with every attribute; its keys are strings."""
-
-    name: str
-    key: str
-    sort: str | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; its keys are strings. `ttl` names the attribute with the epoch second of expiry."""
-
-    name: str
-    key: str
-    sort: str | None = None
-    indexes: Sequence[Index] = ()
-    ttl: str | None = None
-    stream: bool = False
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of its key attributes."""
-        return (self.key,) if self.sort is None else (self.key, self.sort)
-
-    def describe(self) -> dict[str, Any]:
-        """Return it as data, for whoever creates it elsewhere."""
-        return asdict(self)
-
-    def key_of(self, item: Mapping[str, Any]) -> Item:
-        """Return only the key attributes of an item. Raises `KeyError` where one is missing."""
-        return {name: item[name] for name in self.keys}
-
-
-class Catalog:
-    """The tables a service declared, by logical name."""
-
-    def __init__(self, prefix: str, tables: Sequence[Table]) -> None:
-        self.tables = {table.name: table for table in tables}
-        self._prefix = prefix
-
-    def find(self, table: Table | str) -> Table:
-        """Return a declared table. Raises `LookupError` for one the service did not declare."""
-        name = table if isinstance(table, str) else table.name
-        if name not in self.tables:
-            raise LookupError(f"table {name!r} is not declared in the store's tables=..., only {sorted(self.tables)}")
-        return self.tables[name]
-
-    def physical(self, table: Table) -> str:
-        """Return the name that AWS knows."""
-        return f"{self._prefix}{table.name}"
 
 
 def messaging(service: str, *, stream: bool = True) -> Table:

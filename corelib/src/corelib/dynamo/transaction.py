@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from corelib.documents import DocumentTransaction
+from corelib.documents import Catalog, DocumentTransaction, Item, Table
 from corelib.dynamo.commit import Committer, Unit
 from corelib.dynamo.documents import Documents
-from corelib.dynamo.items import Attribute, Item, attribute, pack
-from corelib.dynamo.tables import Catalog, Table
+from corelib.dynamo.items import Attribute, attribute, pack
 from corelib.dynamo.timers import TimerItems
 from corelib.transaction import Mark, Origin
 

@@ -14,7 +14,8 @@ from uuid import UUID
 from aiokafka.partitioner import murmur2
 
 from corelib.clock import Clock, SystemClock
-from corelib.dynamo.items import Item, pack, unpack
+from corelib.documents import Item
+from corelib.dynamo.items import pack, unpack
 from corelib.errors import Collision, Conflict, Duplicate
 from corelib.headers import pack as pack_headers
 from corelib.message import Record

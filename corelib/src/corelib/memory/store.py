@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Catalog, Table
+from corelib.documents import Catalog, Item, Table
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.memory.database import Database, Unit, copied

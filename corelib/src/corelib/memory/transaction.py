@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from corelib.documents import DocumentTransaction
-from corelib.dynamo.items import Item
-from corelib.dynamo.tables import Catalog, Table
+from corelib.documents import Catalog, DocumentTransaction, Item, Table
 from corelib.memory.database import Condition, Database, Place, Unit, copied
 from corelib.memory.link import Link
 from corelib.transaction import Mark, Origin

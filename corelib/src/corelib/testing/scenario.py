@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from corelib.actor import Actor, Route
 from corelib.consumer.consumer import Consumer
-from corelib.dynamo.tables import Table
+from corelib.documents import Table
 from corelib.memory.broker import MemoryBroker
 from corelib.memory.cluster import Cluster
 from corelib.memory.database import Database

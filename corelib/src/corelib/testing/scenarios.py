@@ -11,7 +11,7 @@ from uuid import UUID
 from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import Clock
 from corelib.consumer.resume import resume
-from corelib.dynamo.tables import Table
+from corelib.documents import Table
 from corelib.errors import Conflict, Unavailable
 from corelib.memory.transaction import MemoryTransaction
 from corelib.message import Channel, Event
