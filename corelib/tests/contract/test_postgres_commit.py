@@ -1,6 +1,7 @@
 """Events travel to PostgreSQL in one message with COMMIT: as literals, and all or nothing."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -14,9 +15,11 @@ from corelib.clock import SystemClock
 from corelib.errors import InvalidEvent
 from corelib.headers import unpack
 from corelib.message import Channel, Event
+from corelib.once import run_once
 from corelib.postgres.literals import binary, text
 from corelib.postgres.store import Postgres
-from corelib.transaction import Origin
+from corelib.postgres.transaction import sql
+from corelib.transaction import Origin, Transaction
 
 SAID = Channel("said")
 TABLE = "CREATE TABLE IF NOT EXISTS state (id text PRIMARY KEY)"
@@ -143,3 +146,51 @@ async def test_a_handler_may_use_savepoints(store: Postgres) -> None:
         await savepoint.rollback()
     assert await keys(store) == ["kept"]
     assert await store.fetch("SELECT id FROM state") == []
+
+
+async def test_a_transaction_that_an_error_has_ended_is_no_success(store: Postgres) -> None:
+    await store.pool.execute("INSERT INTO state VALUES ('there')")
+    with pytest.raises(asyncpg.InFailedSQLTransactionError):
+        await _swallow_a_failure(store)
+    async with store.transaction() as tx:  # on the same connection
+        await tx.execute("INSERT INTO state VALUES ('next')")
+    assert [row["id"] for row in await store.fetch("SELECT id FROM state ORDER BY id")] == ["next", "there"]
+
+
+async def _swallow_a_failure(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        await tx.execute("INSERT INTO state VALUES ('written')")
+        with contextlib.suppress(asyncpg.UniqueViolationError):
+            await tx.execute("INSERT INTO state VALUES ('there')")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_events_of_a_transaction_that_its_handler_has_ended_are_not_sent(store: Postgres, end: str) -> None:
+    with pytest.raises(RuntimeError, match="ended its transaction itself"):
+        await say(store, "nobody", end)
+    assert await keys(store) == []
+
+
+@pytest.mark.parametrize(("setting", "events"), [("ROLE pg_monitor", 0), ("statement_timeout = '7s'", 1)])
+async def test_what_a_handler_sets_ends_with_its_transaction(store: Postgres, setting: str, events: int) -> None:
+    before = await store.fetchrow(_SESSION)
+    async with store.transaction() as tx:
+        await tx.execute(f"SET {setting}")
+        for _ in range(events):
+            tx.publish(Said(who="me"))
+    assert await store.fetchrow(_SESSION) == before  # on the same connection
+    assert len(await keys(store)) == events
+
+
+_SESSION = "SELECT current_user, current_setting('search_path'), current_setting('statement_timeout')"
+
+
+async def test_a_statement_prepared_before_its_table_was_altered_is_run_again(store: Postgres) -> None:
+    async with store.transaction() as tx:
+        await tx.fetch("SELECT * FROM state")
+    await store.pool.execute("ALTER TABLE state ADD COLUMN since date")  # as the next release does in a rollout
+
+    async def look(tx: Transaction) -> int:
+        return len(await sql(tx).fetch("SELECT * FROM state"))
+
+    assert await run_once(store, look) == 0

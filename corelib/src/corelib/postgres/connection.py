@@ -9,6 +9,10 @@ from typing import Any
 import asyncpg
 
 _COMMIT = "COMMIT;"
+# COMMIT of a transaction that an error has ended is a ROLLBACK that tells nobody; any statement before it fails.
+_NOTHING = "SELECT"
+# What a transaction has set for its session ends with it. Behind COMMIT it costs no round trip, and ROLLBACK undoes it.
+_CLEAN = "RESET ALL;RESET ROLE"
 
 
 class Connection(asyncpg.Connection):
@@ -30,7 +34,7 @@ class Connection(asyncpg.Connection):
             raise RuntimeError("the transaction ended without what was to be written before COMMIT")
 
     def get_reset_query(self) -> str:
-        """Return what makes a connection that comes home as good as new: nothing of ours outlives its transaction.
+        """Return what makes a connection that comes home as good as new: that went along with COMMIT.
 
         asyncpg's own costs a round trip, as much as a COMMIT. One left in a transaction is still rolled back.
         """
@@ -40,11 +44,11 @@ class Connection(asyncpg.Connection):
         """Run a statement; return its command tag."""
         if query.startswith("BEGIN"):
             self._last = ""  # of a transaction that was rolled back
-        if query != _COMMIT or not self._last:
+        if query != _COMMIT:
             return str(await super().execute(query, *args, timeout=timeout))
-        last, self._last = self._last, ""
+        last, self._last = self._last or _NOTHING, ""
         try:
-            return str(await super().execute(f"{last};{_COMMIT}", timeout=timeout))
+            return str(await super().execute(f"{last};{_COMMIT}{_CLEAN}", timeout=timeout))
         except asyncpg.PostgresError:
             # COMMIT was not reached: to asyncpg the transaction is over, to the server it is not.
             if self.is_in_transaction():

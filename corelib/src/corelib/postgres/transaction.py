@@ -72,6 +72,8 @@ class PostgresTransaction(Transaction):
 
     async def commit(self) -> None:
         """Write mark, timers and events; the store commits right after. Raises `Duplicate`."""
+        if not self.connection.is_in_transaction():
+            raise RuntimeError("the handler has ended its transaction itself, by a COMMIT or ROLLBACK of its own")
         last: list[str] = []
         if self.mark is not None and self.mark.made is None:
             await write_key(self.connection, self.mark, self.remembered)

@@ -13,6 +13,8 @@ RERUN = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
+    # Its table was altered since the statement was prepared; asyncpg has forgotten all of these when it says so.
+    asyncpg.InvalidCachedStatementError,
 )
 DOWN = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.TargetServerAttributeNotMatched)
 # Trouble of the database, never of the event or request in hand: it waits, and time or an operator mends it. By
