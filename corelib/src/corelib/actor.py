@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from inspect import iscoroutinefunction, signature
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from corelib.message import Envelope, Event
 from corelib.transaction import Transaction
@@ -77,7 +77,15 @@ class Actor:
                 )
 
 
-def receive(function: H) -> H:
+@overload
+def receive(function: H, /) -> H: ...
+
+
+@overload
+def receive() -> Callable[[H], H]: ...
+
+
+def receive(function: H | None = None, /) -> H | Callable[[H], H]:
     """Declare `async (self, event, tx) -> None`: its writes, its events and the inbox mark are one transaction.
 
     One that takes longer than 30 s is stopped and rolled back, as an attempt that failed.
@@ -85,18 +93,29 @@ def receive(function: H) -> H:
     return _declare(function, _Declared(is_effect=False, deadline=timedelta(seconds=30), attempts=8))
 
 
-def effect(*, deadline: timedelta = timedelta(seconds=10), attempts: int = 8) -> Callable[[H], H]:
+@overload
+def effect(function: H, /) -> H: ...
+
+
+@overload
+def effect(*, deadline: timedelta = ..., attempts: int = ...) -> Callable[[H], H]: ...
+
+
+def effect(
+    function: H | None = None, /, *, deadline: timedelta = timedelta(seconds=10), attempts: int = 8
+) -> H | Callable[[H], H]:
     """Declare `async (self, event, call: Effect) -> Event | None`, run outside any transaction, repeated on failure."""
+    return _declare(function, _Declared(is_effect=True, deadline=deadline, attempts=attempts))
+
+
+def _declare(function: H | None, declared: _Declared) -> H | Callable[[H], H]:
+    """Mark a handler, or return what marks one: a decorator may stand with brackets or without."""
 
     def declare(function: H) -> H:
-        return _declare(function, _Declared(is_effect=True, deadline=deadline, attempts=attempts))
+        setattr(function, _MARK, declared)
+        return function
 
-    return declare
-
-
-def _declare(function: H, declared: _Declared) -> H:
-    setattr(function, _MARK, declared)
-    return function
+    return declare if function is None else declare(function)
 
 
 def _returned(function: Handler) -> tuple[Any, ...]:

@@ -50,34 +50,37 @@ class Api:
 
 def get(path: str, *, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Declare an endpoint that reads."""
-    return _declare(Operation("GET", path, 200, "no", frozenset(roles)))
+    return _declare("GET", path, 200, "no", roles)
 
 
 def post(
     path: str, *, status: int = 200, idempotent: Idempotency = "no", roles: tuple[str, ...] = ()
 ) -> Callable[[F], F]:
     """Declare an endpoint that creates or acts; `idempotent` honours or demands an Idempotency-Key."""
-    return _declare(Operation("POST", path, status, idempotent, frozenset(roles)))
+    return _declare("POST", path, status, idempotent, roles)
 
 
 def put(path: str, *, status: int = 200, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Declare an endpoint that replaces."""
-    return _declare(Operation("PUT", path, status, "no", frozenset(roles)))
+    return _declare("PUT", path, status, "no", roles)
 
 
 def patch(path: str, *, status: int = 200, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Declare an endpoint that changes a part."""
-    return _declare(Operation("PATCH", path, status, "no", frozenset(roles)))
+    return _declare("PATCH", path, status, "no", roles)
 
 
 def delete(path: str, *, status: int = 204, roles: tuple[str, ...] = ()) -> Callable[[F], F]:
     """Declare an endpoint that removes."""
-    return _declare(Operation("DELETE", path, status, "no", frozenset(roles)))
+    return _declare("DELETE", path, status, "no", roles)
 
 
-def _declare(operation: Operation) -> Callable[[F], F]:
-    if operation.idempotent not in get_args(Idempotency):
-        raise TypeError(f"{operation.path}: idempotent is one of {get_args(Idempotency)}, not {operation.idempotent!r}")
+def _declare(method: str, path: str, status: int, idempotent: Idempotency, roles: tuple[str, ...]) -> Callable[[F], F]:
+    if idempotent not in get_args(Idempotency):
+        raise TypeError(f"{path}: idempotent is one of {get_args(Idempotency)}, not {idempotent!r}")
+    if isinstance(roles, str):  # its letters would be roles that nobody has
+        raise TypeError(f"{path}: roles is a tuple of names: ({roles!r},), not {roles!r}")
+    operation = Operation(method, path, status, idempotent, frozenset(roles))
 
     def declare(function: F) -> F:
         setattr(function, _MARK, (*getattr(function, _MARK, ()), operation))

@@ -40,7 +40,7 @@ class Caller:
 
 
 class TokenSigner:
-    """Signs tokens with an Ed25519 key in PEM; svc-user has the only one."""
+    """Signs tokens with an Ed25519 key in PEM, which only their issuer has."""
 
     def __init__(self, private_pem: bytes) -> None:
         key = load_pem_private_key(private_pem, password=None)
@@ -143,7 +143,7 @@ class Authenticator:
         """Return who calls. Raises `Problem` 401, or `Unavailable` when the keys cannot be had."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _unauthorized("Send a token: Authorization: Bearer <token>; POST /api/v1/users/tokens gives one.")
+            raise _unauthorized("Send a token: Authorization: Bearer <token>.")
         known = self._verified.get(token)
         if known is not None and known.expires > time.time():
             return known
@@ -158,7 +158,7 @@ class Authenticator:
             kid = str(jwt.get_unverified_header(token).get("kid", ""))
             key = await self._keys.find(kid)
             if key is None:
-                raise _unauthorized("The token was signed with a key that is not ours.")
+                raise _unauthorized("The token is signed with a key that its issuer does not publish.")
             claims = jwt.decode(
                 token,
                 key,
@@ -175,7 +175,7 @@ class Authenticator:
                 expires=float(claims["exp"]),
             )
         except jwt.ExpiredSignatureError as error:
-            raise _unauthorized("The token has ended; sign in again.") from error
+            raise _unauthorized("The token has ended: get a new one.") from error
         except (jwt.InvalidTokenError, ValueError) as error:
             raise _unauthorized("The token is not valid.") from error
 

@@ -4,6 +4,7 @@ An event is a pydantic model that names its channels and its key; on the wire it
 mode: attributes as `ce_*` headers, the model's JSON as the body (https://cloudevents.io, Kafka protocol binding).
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +32,17 @@ MAX_BYTES = {Transport.KAFKA: 896_000, Transport.SQS: 256 * 1024}
 MAX_RECEIVES = 100
 """What `Channel.max_receives` is unless it is given; Terraform's module of a queue has the same."""
 _MOST_RECEIVES = 1000  # of SQS
+_NAMES = {
+    Transport.KAFKA: (
+        re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9._-]{1,249}\Z"),
+        "a topic's name has 1 to 249 letters of ASCII, digits, dots, underscores and hyphens, and is not '.' or '..'",
+    ),
+    Transport.SQS: (
+        re.compile(r"(?=.{1,80}\Z)[a-zA-Z0-9_-]+(\.fifo)?\Z"),
+        "a queue's name has 1 to 80 letters of ASCII, digits, underscores and hyphens; a FIFO queue ends in .fifo",
+    ),
+}
+"""What a channel may be called, and how that is said."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,10 @@ class Channel:
     max_receives: int = MAX_RECEIVES
 
     def __post_init__(self) -> None:
-        """Raise `TypeError` for a limit that the transport cannot keep."""
+        """Raise `TypeError` for a name that the transport would refuse, or a limit that it cannot keep."""
+        legal, said = _NAMES[self.transport]
+        if not legal.match(self.name):
+            raise TypeError(f"channel {self.name!r}: {said}")
         most = MAX_BYTES[self.transport]
         if not 0 < self.max_bytes <= most:
             what = f"max_bytes is {self.max_bytes}, but may be 1 to {most} on {self.transport}"

@@ -153,7 +153,11 @@ class Replay:
 
     async def _require_target(self) -> None:
         if self.plan.target:
-            missing = await self._publisher.missing([Channel(self.plan.target, Transport(self.plan.transport))])
+            try:
+                target = Channel(self.plan.target, Transport(self.plan.transport))
+            except TypeError as error:
+                raise UsageError(f"--to {self.plan.target}: {error}; nothing was sent") from error
+            missing = await self._publisher.missing([target])
             if missing:
                 raise UsageError(f"--to {self.plan.target}: {', '.join(missing)} does not exist; nothing was sent")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import structlog
 from aiohttp import web
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from corelib import declarations
 from corelib.actor import Actor, Route
 from corelib.api import Api
 from corelib.auth import Authenticator
@@ -78,6 +78,8 @@ class Service:
         self.name = name
         self.settings = settings
         self.store = store
+        declarations.require_instances("actors", Actor, actors)
+        declarations.require_instances("apis", Api, apis)
         self.routes: list[Route] = [route for actor in actors for route in actor.routes()]
         self.publishes = frozenset(publishes)
         self.brokers = {broker.name: broker for broker in brokers}
@@ -90,11 +92,7 @@ class Service:
         served = apis if "http" in self._wanted() else ()
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
-        self._require_brokers()
-        self._require_whole()
-        self._require_names()
-        self._require_room()
-        self._require_outcomes()
+        declarations.require_right(self)
 
     @property
     def origin(self) -> Origin:
@@ -299,42 +297,6 @@ class Service:
         except PackageNotFoundError:
             release = "0"
         return {"name": self.name, "version": release, "commit": self.settings.commit}
-
-    def _require_brokers(self) -> None:
-        missing = {channel.transport.value for channel in self.channels()} - self.brokers.keys()
-        if missing:
-            raise TypeError(f"service {self.name} has channels on {', '.join(sorted(missing))}, but no such broker")
-        mute = {c.transport.value for c in self.consumed() if not hasattr(self.brokers[c.transport], "subscribe")}
-        if mute:
-            raise TypeError(f"service {self.name} takes events from {', '.join(sorted(mute))}, which only sends")
-
-    def _require_whole(self) -> None:
-        """What an event's class statement leaves out is found out before the first one is published."""
-        for event in sorted(self.publishes, key=lambda event: event.__name__):
-            given = {"type": event.type, "channels": event.channels, "key": event.key_field}
-            if lacking := [name for name, value in given.items() if not value]:
-                raise TypeError(f"{event.__name__} has no {', '.join(lacking)}: name them in its class statement")
-
-    def _require_names(self) -> None:
-        """Names tell handlers apart in the inbox, and events on the wire: one of two would pass for the other."""
-        names = [route.name for route in self.routes] + [event.type for event in self.publishes]
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise TypeError(f"service {self.name} has {', '.join(sorted(twice))} twice")
-
-    def _require_room(self) -> None:
-        """What an outbox cannot keep can never be sent; what is only taken has room wherever it comes from."""
-        most: int | None = getattr(self.store, "max_event_bytes", None)
-        channels = channels_of(self.publishes)
-        if most is not None and (large := sorted(channel.name for channel in channels if channel.max_bytes > most)):
-            what = f"{', '.join(large)} with max_bytes above {most}, the most that an outbox on {self.store.name} keeps"
-            raise TypeError(f"service {self.name} publishes to {what}")
-
-    def _require_outcomes(self) -> None:
-        """What an effect cannot publish is found out before it is run, not after."""
-        for route in self.routes:
-            if route.is_effect and (strange := route.outcomes() - self.publishes):
-                names = ", ".join(sorted(event.__name__ for event in strange))
-                raise TypeError(f"{route.name} returns {names}: not declared in Service(publishes=...)")
 
 
 def _taken_from(event: type[Event]) -> list[Channel]:

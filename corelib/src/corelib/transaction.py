@@ -138,8 +138,13 @@ class Transaction(ABC):
     def schedule(self, event: Event, *, at: datetime) -> Timer:
         """Publish an event at a later time, durably: once, not before `at`. Raises as `publish` does.
 
-        Its CloudEvents time is `at`: that is when it happens, and what the inbox counts its age from.
+        Its CloudEvents time is `at`: that is when it happens, and what the inbox counts its age from. Raises
+        `TypeError` for a time without a zone.
         """
+        if not isinstance(at, datetime) or at.utcoffset() is None:
+            raise TypeError(
+                f"at is a datetime with a time zone, such as datetime.now(UTC) + timedelta(minutes=5), not {at!r}"
+            )
         envelope, records = self._records(event, max(at, self.origin.clock.now()))
         timer = Timer(uuid7())
         self.scheduled.append(Scheduled(timer, at, envelope, tuple(records)))

@@ -93,4 +93,6 @@ async def test_a_target_that_does_not_exist_is_refused(service: Service, kafka: 
     await kafka.send([went(1)])
     with pytest.raises(UsageError, match=r"--to nowhere: t\w+-nowhere does not exist; nothing was sent"):
         await replayed(service, of_topic().model_copy(update={"target": "nowhere"}))
+    with pytest.raises(UsageError, match=r"--to no where: .* a topic's name has 1 to 249 .*; nothing was sent"):
+        await replayed(service, of_topic().model_copy(update={"target": "no where"}))
     assert await service.store.operations.list() == []

@@ -117,6 +117,11 @@ async def test_a_token_has_the_roles_that_were_asked_for(world: tuple[World, aio
     assert (await ask(session, "GET /who", token=Issuer().token(uuid4(), "admin")))[0] == 401
 
 
+async def test_who_sends_no_token_is_told_to(world: tuple[World, aiohttp.ClientSession]) -> None:
+    status, problem = await ask(world[1], "GET /who")
+    assert (status, problem["detail"]) == (401, "Send a token: Authorization: Bearer <token>.")
+
+
 async def test_where_tokens_come_from_another_issuer_they_do_not_come_from_here() -> None:
     async with Issuer() as issuer:
         world = World(jwks_url=issuer.jwks_url)

@@ -1,6 +1,8 @@
 """What is declared wrongly is refused in a sentence when the service is built, not by what never happens later."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +19,7 @@ from corelib.message import Channel, Event, Transport
 from corelib.service import Service
 from corelib.store import Store
 from corelib.testing.desk import desk
-from corelib.transaction import Timer, Transaction
+from corelib.transaction import Origin, Timer, Transaction
 
 NOTES = Channel("notes")
 
@@ -64,6 +66,18 @@ class Reader(Actor):
     @effect()
     async def noted(self, event: Noted, call: Effect) -> Read | None:
         """Return nothing, today."""
+
+
+class Brackets(Actor):
+    """Has handlers whose decorators are written the other way."""
+
+    @receive()
+    async def noted(self, event: Noted, tx: Transaction) -> None:
+        """Do nothing."""
+
+    @effect
+    async def drawn(self, event: Drawn, call: Effect) -> None:
+        """Do nothing."""
 
 
 def no_such_key() -> None:
@@ -183,6 +197,40 @@ def not_async_endpoint() -> list[Api]:
     return [Hasty()]
 
 
+def same_door() -> list[Api]:
+    class Hall(Api):
+        @post("/doors/{name}")
+        async def open(self, name: str) -> None: ...
+
+        @get("/doors/{name}")
+        async def look(self, name: str) -> None: ...
+
+        @get("/doors")
+        async def count(self) -> None: ...
+
+    class Yard(Api):
+        @get("/doors/{door}")
+        async def peep(self, door: str) -> None: ...
+
+    return [Hall(), Yard()]
+
+
+def taken_by_corelib() -> list[Api]:
+    class Late(Api):
+        @get("/livez")
+        async def live(self) -> None: ...
+
+    return [Late()]
+
+
+def scheduled(at: object) -> None:
+    class Draft(Transaction):
+        async def commit(self) -> None: ...
+
+    tx = Draft(Origin("souk/x", ManualClock(), frozenset({Noted})), None, None)
+    tx.schedule(Noted(name="a"), at=at)  # type: ignore[arg-type]  # as above
+
+
 def service(actors: list[Actor], apis: list[Api], publishes: list[type[Event]], store: Store | None = None) -> Service:
     settings, broker, store = ServiceSettings(), MemoryBroker(), store or Memory()
     return Service("x", settings, store=store, actors=actors, apis=apis, publishes=publishes, brokers=[broker])
@@ -211,9 +259,12 @@ WRONG = [
     (lambda: service(no_event(), [], []), "Deaf.noted needs a parameter annotated with an Event class"),
     (lambda: service(not_async(), [], []), "Hasty.noted must be `async def"),
     (lambda: service(no_transaction(), [], []), "Careless.noted must be `async def"),
-    (lambda: service([Scribe(), Scribe()], [], []), "service x has Scribe.noted twice"),
+    (
+        lambda: service([Scribe(), Scribe()], [], []),
+        "service x has Scribe.noted twice: give one of the two another name",
+    ),
     (lambda: service([], [], nameless()), "Nameless has no type, channels, key: name them in its class statement"),
-    (lambda: service([], [], same_type()), "service x has test.noted.v1 twice"),
+    (lambda: service([], [], same_type()), "service x has test.noted.v1 twice: give one"),
     (lambda: service([Reader()], [], []), r"Reader.noted returns Read: not declared in Service\(publishes="),
     (lambda: service(another_way_round(), [], []), "Turned.noted must be `async def"),
     (lambda: service(effect_in_a_transaction(), [], []), "Mixed.noted must be `async def"),
@@ -228,6 +279,29 @@ WRONG = [
     (lambda: service([], misnamed(), []), "look: cannot bind nmae: parameters are those in the path"),
     (lambda: service([], no_authenticator(), []), r"GET /me wants a caller: give Service\(authenticator="),
     (lambda: service([], not_async_endpoint(), []), "look must be `async def`"),
+    (lambda: service([Scribe], [], []), r"actors=\[Scribe\] is a class: give an instance of it, Scribe\(\.\.\.\)"),  # type: ignore[list-item]
+    (lambda: service([], [Door], []), r"apis=\[Door\] is a class: give an instance of it, Door\(\.\.\.\)"),  # type: ignore[list-item]
+    (lambda: service([Door()], [], []), r"actors=\[Door\(\.\.\.\)\] is no Actor"),  # type: ignore[list-item]
+    (lambda: get("/x", roles="admin"), r"/x: roles is a tuple of names: \('admin',\), not 'admin'"),  # type: ignore[arg-type]
+    (lambda: service([], same_door(), []), r"GET /doors/{door} is there twice, as Hall\.look and Yard\.peep"),
+    (
+        lambda: service([], [Door(), Door()], []),
+        "GET /door is there twice, as Door.door and Door.door: change the path",
+    ),
+    (lambda: service([], taken_by_corelib(), []), "GET /livez is there twice, as corelib's own and Late.live"),
+    (lambda: scheduled(datetime(2026, 1, 1)), "at is a datetime with a time zone, such as datetime.now"),  # noqa: DTZ001 -- this is it
+    (lambda: scheduled(timedelta(minutes=5)), r"at is a datetime with .*, not datetime.timedelta\(seconds=300\)"),
+    (
+        lambda: Channel("a b"),
+        "channel 'a b': a topic's name has 1 to 249 letters of ASCII, digits, dots, underscores and hyphens",
+    ),
+    (lambda: Channel(""), "channel '': a topic's name has 1 to 249"),
+    (lambda: Channel(".."), r"channel '\.\.': a topic's name has 1 to 249 .* and is not '\.' or '\.\.'"),
+    (lambda: Channel("a" * 250), "a topic's name has 1 to 249"),
+    (
+        lambda: Channel("a.b", Transport.SQS),
+        "channel 'a.b': a queue's name has 1 to 80 letters of ASCII, digits, underscores",
+    ),
     (lambda: Channel("x", max_bytes=896_001), "channel x: max_bytes is 896001, but may be 1 to 896000 on kafka"),
     (lambda: Channel("x", Transport.SQS, max_bytes=262_145), "channel x: .* may be 1 to 262144 on sqs"),
     (lambda: Channel("x", max_bytes=0), "channel x: max_bytes is 0"),
@@ -251,6 +325,37 @@ def test_what_is_declared_rightly_is_taken() -> None:
     assert service([Viewer()], [], [Drawn]).name == "x"
     assert service([Viewer()], [], [], dynamo()).name == "x"
     assert service([Scribe()], [], [Noted], dynamo()).name == "x"
+
+
+def test_decorators_are_taken_with_brackets_and_without() -> None:
+    assert [(route.name, route.is_effect) for route in Brackets().routes()] == [
+        ("Brackets.noted", False),
+        ("Brackets.drawn", True),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a" * 249, "orders.v1_new-2", "..."])
+def test_a_topic_may_be_called_what_kafka_allows(name: str) -> None:
+    assert Channel(name).name == name
+
+
+@pytest.mark.parametrize("name", ["a" * 80, "ledger.fifo"])
+def test_a_queue_may_be_called_what_sqs_allows(name: str) -> None:
+    assert Channel(name, Transport.SQS).name == name
+
+
+def test_addresses_that_differ_by_method_or_by_what_a_parameter_takes_are_two() -> None:
+    class Parcels(Api):
+        @get("/parcels/{parcel_id}")
+        async def by_id(self, parcel_id: UUID) -> None: ...
+
+        @get("/parcels/{name}")
+        async def by_name(self, name: str) -> None: ...
+
+        @post("/parcels/{name}")
+        async def send(self, name: str) -> None: ...
+
+    assert service([], [Parcels()], []).name == "x"
 
 
 def test_an_actor_has_the_handlers_that_it_inherits() -> None:

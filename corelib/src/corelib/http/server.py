@@ -1,5 +1,6 @@
 """The aiohttp application of a service: its apis behind tracing, metrics and problem documents."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -36,10 +37,16 @@ def application(
     *,
     body_limit_bytes: int,
 ) -> web.Application:
-    """Return the application with a route for each operation, those `beside` them, and an answer for all else."""
+    """Return the application with a route for each operation, those `beside` them, and an answer for all else.
+
+    Raises `TypeError` where two have the same address.
+    """
     app = web.Application(client_max_size=body_limit_bytes)
     in_flight = InFlight()
-    for operation, endpoint, sign in signatures(apis):
+    beside = list(beside)
+    served = signatures(apis)
+    _require_distinct(served, beside)
+    for operation, endpoint, sign in served:
         handler = _handler(operation, endpoint, sign, store=store, authenticator=authenticator, in_flight=in_flight)
         app.router.add_route(operation.method, route(operation, sign), observed(operation.path, handler))
     app.router.add_routes(
@@ -51,6 +58,23 @@ def application(
     server.add_route("OPTIONS", observed(server.canonical, _here))
     app.router.register_resource(server)
     return app
+
+
+def _require_distinct(served: Iterable[tuple[Operation, Endpoint, Signature]], beside: Iterable[web.RouteDef]) -> None:
+    """The second of two endpoints at one address would never be asked. What a parameter is called is no difference."""
+    known = {(one.method, one.path): "corelib's own" for one in beside}
+    for operation, endpoint, sign in served:
+        address = (operation.method, re.sub(r"\{\w+", "{", route(operation, sign)))
+        if address in known:
+            raise TypeError(
+                f"{operation.method} {operation.path} is there twice, as {known[address]} and {_said(endpoint)}:"
+                " change the path of one"
+            )
+        known[address] = _said(endpoint)
+
+
+def _said(endpoint: Endpoint) -> str:
+    return f"{type(getattr(endpoint, '__self__', endpoint)).__name__}.{endpoint.__name__}"
 
 
 class _Server(web.PlainResource):
