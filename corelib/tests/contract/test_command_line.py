@@ -90,9 +90,23 @@ def test_a_schema_is_planned_made_and_left_alone(app: str, capsys: pytest.Captur
     assert main(["--app", app, "outbox", "migrate", "--dry-run"]) == frame.OK
     assert "CREATE TABLE IF NOT EXISTS outbox_0" in capsys.readouterr().out
     assert main(["outbox", "migrate"]) == frame.OK
-    assert "Done: outbox ring" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Done: outbox ring" in said
     assert main(["outbox", "migrate"]) == frame.OK
-    assert "up to date" in capsys.readouterr().out
+    ending = "corelib's tables are up to date. The service's own are made by its migrations, or its --provision.\n"
+    assert capsys.readouterr().out == ending
+    assert said.endswith(ending)
+
+
+def test_a_type_that_nobody_knows_is_told_from_one_of_which_nothing_was_sent(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--app", app, "outbox", "migrate"])
+    assert main(["replay", "--type", "test.shelf.filled.v1"]) == frame.OK
+    assert "0 events" in capsys.readouterr().out
+    assert main(["replay", "--type", "test.shelf.filed.v1", "--type", "test.shelf.filled.v1"]) == frame.USAGE
+    told = "--type test.shelf.filed.v1: there is nothing of it, and the service's types are test.shelf.filled.v1\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_replay_is_counted_sent_and_written_down(app: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -83,7 +84,7 @@ async def test_a_newer_release_upgrades_and_the_older_one_goes_on(
     await store.open(ORIGIN)
     with monkeypatch.context() as newer:
         release(newer, [*STEPS, INDEXED])
-        with pytest.raises(Unavailable, match=f"at version {NEXT - 1}, this release needs {NEXT}"):
+        with pytest.raises(Unavailable, match=f"at step {NEXT - 1}, this release needs {NEXT}"):
             await store.check()
         assert [change.summary for change in await store.migrate()] == [INDEXED.summary]
         await store.check()
@@ -97,8 +98,29 @@ async def test_a_release_that_is_too_old_for_the_schema_says_so(
     with monkeypatch.context() as newer:
         release(newer, [*STEPS, Step(NEXT, "a break", "SELECT 1;", works_with=NEXT)])
         await store.migrate()
-    with pytest.raises(Unavailable, match="deploy the newer release"):
+    with pytest.raises(Unavailable, match=f"at step {NEXT}, .* deploy a newer release"):
         await store.open(ORIGIN)
+    for dry_run in (True, False):
+        with pytest.raises(Unavailable, match=f"at step {NEXT}, .* deploy a newer release"):
+            await store.migrate(dry_run=dry_run)
+
+
+async def test_a_role_that_may_not_change_tables_is_told_whose_to_take(
+    store: Postgres, database: str, name: str, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'none'")
+    parts = urlsplit(database)
+    guest = Postgres(parts._replace(netloc=f"{name}:none@{parts.netloc.split('@')[1]}").geturl(), schema=name)
+    with pytest.raises(Unavailable, match="permission denied") as none_there:
+        await guest.migrate()
+    await store.migrate()
+    await connection.execute(f"GRANT USAGE, CREATE ON SCHEMA {name} TO {name}")
+    await connection.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {name} TO {name}")
+    release(monkeypatch, [*STEPS, INDEXED])
+    with pytest.raises(Unavailable, match="must be owner") as not_its_own:
+        await guest.migrate()
+    for told in (none_there, not_its_own):
+        assert f"run it with the DSN of a role that owns schema {name}, or may create it" in str(told.value)
 
 
 async def test_a_step_that_gets_no_lock_lets_others_pass_and_undoes_itself(

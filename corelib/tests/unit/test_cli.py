@@ -1,5 +1,6 @@
 """The command line's frame: how a service is named, and how what goes wrong is said."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,32 @@ def test_a_wrong_setting_is_named_and_ends_with_2(
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["relay", "--port", "99999"], ["relay"]])
 def test_a_wrong_command_ends_with_2(arguments: list[str]) -> None:
     assert main.main(arguments) == frame.USAGE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "right"),
+    [
+        ("relay --app svc_mine", "--app svc_mine relay"),
+        ("outbox migrate --app=svc_mine --dry-run", "--app=svc_mine outbox migrate --dry-run"),
+        ("parked --app svc_mine skip 'Till.paid now' k", "--app svc_mine parked skip 'Till.paid now' k"),
+    ],
+)
+def test_an_app_that_is_named_behind_the_command_is_shown_its_place(
+    arguments: str, right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(shlex.split(arguments)) == frame.USAGE
+    assert capsys.readouterr().err == f"put --app before the command: corelib {right}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["relay", "--nonsense"], "No such option: --nonsense"), (["--app=svc_mine"], "Missing command")],
+)
+def test_what_is_no_option_or_has_no_command_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(arguments) == frame.USAGE
+    assert said in capsys.readouterr().err
 
 
 def test_help_teaches_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,16 @@
 """`corelib`: what an operator does with a service. One module a command; services never import this package."""
 
+import shlex
 from collections.abc import Sequence
-from typing import Annotated
+from itertools import takewhile
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from corelib.cli import doctor, frame, outbox, parked, relay, replay
 from corelib.cli.target import Target
+from corelib.errors import UsageError
 
 _HELP = """Look after a service that is built on corelib.
 
@@ -29,7 +33,24 @@ _EXAMPLES = """Examples:
 `corelib --app svc_product replay --since 2h --type souk.stock.reserved.v1` counts what would be sent again.
 """
 
-app = frame.application(help=_HELP, epilog=_EXAMPLES)
+
+class _Commands(TyperGroup):
+    """Says where `--app` goes to whoever gives it behind the command, as one does with other options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what is ours. Raises `UsageError` where `--app` is among what is the command's."""
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        behind = given[-len(ctx.args) - 1 :] if ctx.args else []
+        for at, word in enumerate(takewhile(lambda word: word != "--", behind)):
+            if word.partition("=")[0] == "--app":
+                end = at + (1 if "=" in word else 2)
+                right = shlex.join(["corelib", *behind[at:end], *behind[:at], *behind[end:]])
+                raise UsageError(f"put --app before the command: {right}")
+        return rest
+
+
+app = frame.application(help=_HELP, epilog=_EXAMPLES, cls=_Commands)
 app.add_typer(outbox.app, name="outbox")
 app.command("doctor")(doctor.doctor)
 app.add_typer(parked.app, name="parked", help=parked.HELP)

@@ -36,13 +36,17 @@ def migrate(
     Example: `corelib --app svc_product outbox migrate --dry-run`
     """
     changes = run(service_of(context).store.migrate(dry_run=dry_run))
-    if not changes:
-        console.print("Everything is up to date.")
     for change in changes:
         if dry_run:
             console.print(f"-- {change.summary}\n{change.statement}", markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(f"Done: {change.summary}", markup=False, highlight=False)
+    if not dry_run or not changes:
+        console.print(
+            "corelib's tables are up to date. The service's own are made by its migrations, or its --provision.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()

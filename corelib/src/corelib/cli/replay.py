@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,7 @@ async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: st
         work = replay_of(service, plan)
         with complaints.status("Counting …"):
             tally = await work.count()
+        _require_known(service, plan.selection.types - tally.types.keys())
         _show(tally)
         if not tally.records:
             return
@@ -180,6 +182,14 @@ def _show(tally: Tally) -> None:
         console.print(table)
     if tally.forgotten:
         console.print(f"{tally.forgotten} of them are older than inboxes remember: a consumer that has one parks them.")
+
+
+def _require_known(service: Service, absent: AbstractSet[str]) -> None:
+    """Raise `UsageError` for a type of which there is nothing and never may be; an older release's may be there."""
+    known = {event.type for event in service.publishes} | {route.event.type for route in service.routes}
+    if unknown := ", ".join(sorted(absent - known)):
+        listed = ", ".join(sorted(known))
+        raise UsageError(f"--type {unknown}: there is nothing of it, and the service's types are {listed}")
 
 
 def _require_only(context: typer.Context, allowed: frozenset[str]) -> None:

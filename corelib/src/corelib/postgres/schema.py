@@ -65,13 +65,13 @@ async def require(connection: asyncpg.Connection, schema: str) -> None:
     if version < VERSION:
         raise Unavailable(
             "postgres",
-            f"schema {schema} is at version {version}, this release needs {VERSION}: run `corelib outbox migrate`",
+            f"schema {schema} is at step {version}, this release needs {VERSION}: run `corelib outbox migrate`",
         )
     if works_with > VERSION:
         raise Unavailable(
             "postgres",
-            f"schema {schema} is at version {version}, which needs a release of version {works_with} or later;"
-            f" this one is of version {VERSION}: deploy the newer release",
+            f"schema {schema} is at step {version}, for releases that know step {works_with}; this one is older and"
+            f" knows {VERSION}: deploy a newer release",
         )
 
 

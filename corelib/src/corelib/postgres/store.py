@@ -113,7 +113,12 @@ class Postgres:
     async def migrate(self, *, dry_run: bool = False) -> Sequence[Change]:
         """Bring corelib's tables up to date; return what was done, or with `dry_run` what would be."""
         async with self._apart() as connection:
-            return await (schema.pending if dry_run else schema.migrate)(connection, self._schema)
+            changes = await (schema.pending if dry_run else schema.migrate)(connection, self._schema)
+            if not changes:
+                # A schema of a newer release lacks nothing, and may all the same be none for this one.
+                await connection.execute(f'SET search_path TO "{self._schema}"')
+                await schema.require(connection, self._schema)
+        return changes
 
     @contextlib.asynccontextmanager
     async def _apart(self) -> AsyncIterator[asyncpg.Connection]:
@@ -122,6 +127,9 @@ class Postgres:
             connection = await asyncpg.connect(self._dsn, timeout=5)
             try:
                 yield connection
+            except asyncpg.InsufficientPrivilegeError as error:
+                what = f"the role may not make or change tables ({error}): run it with the DSN of a role that owns"
+                raise Unavailable(self.name, f"{what} schema {self._schema}, or may create it") from error
             finally:
                 await connection.close()
 
