@@ -62,6 +62,8 @@ class Progress:
 
     def goes_well(self) -> None:
         """Note that nothing is left of what a round had: what failed before no longer does."""
+        if self._failing:
+            log.info("relay waits no longer", relay=self._relay)
         self._failing, self.waits_for = False, ""
 
     def read(self, headers: Iterable[tuple[str, str]]) -> None:

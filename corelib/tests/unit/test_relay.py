@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from structlog.testing import capture_logs
+
 from corelib.broker import Refused
 from corelib.errors import LeaseLost, Unavailable
 from corelib.memory.broker import MemoryBroker
@@ -117,5 +119,7 @@ def test_a_relay_that_cannot_deliver_all_says_why_until_it_can() -> None:
         stop.set()
         await running
 
-    VirtualLoop(seed=1).run(look())
+    with capture_logs() as logs:
+        VirtualLoop(seed=1).run(look())
     assert told == ["kafka is unavailable: no right to it", "", ""]
+    assert [each["event"] for each in logs].count("relay waits no longer") == 1
