@@ -1,13 +1,17 @@
 """Settings from the environment: one frozen class per service; wrong values are named before anything is opened."""
 
 import json
+import os
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from corelib.addresses import MALFORMED_DSN, Bootstrap, Dsn, Url
 from corelib.aws.clients import Aws
 from corelib.errors import SettingsError
 from corelib.kafka.cluster import Cluster, Security
@@ -18,7 +22,10 @@ OF_SERVERS = ("postgres_", "kafka_", "aws_")
 """How the settings begin that mean nothing to a service in memory."""
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """A TCP port; 0 lets the system choose."""
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):([^@\s]*)@")
+# What a passing resemblance has: SOUK_TEST_KAFKA_BOOTSTRAP, of our tests, is 0.86 of SOUK_KAFKA_BOOTSTRAP.
+_NEAR = 0.88
+# To the last @, as asyncpg reads it.
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@|(?<=[?&]password=)[^&\s]*")
 
 
 class ServiceSettings(BaseSettings):
@@ -35,19 +42,21 @@ class ServiceSettings(BaseSettings):
     only: str = Field(default="", description="Parts to run: http,consumer,relay,timers; empty is all.")
     consumer_concurrency: int = Field(default=64, gt=0, description="Keys that are handled at the same time.")
     body_limit_bytes: int = Field(default=262_144, gt=0, description="What a request may send.")
-    postgres_dsn: str = Field(default="postgresql://souk@127.0.0.1:55432/postgres", description="The database.")
-    kafka_bootstrap: str = Field(default="127.0.0.1:59092", description="Some of the brokers, joined by commas.")
+    postgres_dsn: Dsn = Field(default="postgresql://souk@127.0.0.1:55432/postgres", description="The database.")
+    kafka_bootstrap: Bootstrap = Field(default="127.0.0.1:59092", description="Some of the brokers, joined by commas.")
     kafka_prefix: str = Field(default="", description="Before the names of topics and groups.")
     kafka_security: Security = Field(default="plaintext", description="tls; or iam, a role of AWS, as MSK asks for.")
     kafka_ca_file: Path | None = Field(default=None, description="Who signs the brokers' certificates; PEM.")
     kafka_certificate_file: Path | None = Field(default=None, description="What to show to brokers that ask; PEM.")
     kafka_key_file: Path | None = Field(default=None, description="The certificate's key; PEM.")
-    aws_endpoint_url: str | None = Field(default=None, description="An emulator's address; empty is AWS itself.")
+    aws_endpoint_url: Annotated[Url | None, BeforeValidator(lambda given: given or None)] = Field(
+        default=None, description="An emulator's address; empty is AWS itself."
+    )
     aws_region: str = Field(default="ap-south-1", description="Where the tables and queues are.")
     aws_prefix: str = Field(default="souk-", description="Before the names of tables, queues and buckets.")
     aws_streams: bool = Field(default=True, description="Tell relays by DynamoDB Streams what other replicas commit.")
     aws_sweep_seconds: float = Field(default=1.0, gt=0, description="Without streams, how soon that is found.")
-    jwks_url: str = Field(
+    jwks_url: Url = Field(
         default="http://127.0.0.1:8081/.well-known/jwks.json",
         description="The keys of callers' tokens.",
     )
@@ -72,7 +81,7 @@ class ServiceSettings(BaseSettings):
 
     def aws(self) -> Aws:
         """Return the AWS account, or emulator, that these settings name."""
-        return Aws(region=self.aws_region, endpoint_url=self.aws_endpoint_url or None, prefix=self.aws_prefix)
+        return Aws(region=self.aws_region, endpoint_url=self.aws_endpoint_url, prefix=self.aws_prefix)
 
 
 def load(kind: type[S]) -> S:
@@ -82,6 +91,21 @@ def load(kind: type[S]) -> S:
     except ValidationError as error:
         lines = [_explain(kind, problem) for problem in error.errors(include_url=False)]
         raise SettingsError("\n".join(lines)) from error
+
+
+def misspelt(kind: type[BaseSettings]) -> dict[str, str]:
+    """Return the variables that are no setting's but nearly so, each with the one that may be meant.
+
+    No others: an environment is shared with programs whose variables have the same prefix.
+    """
+    prefix = kind.model_config["env_prefix"]
+    names = {name: variable for variable in os.environ if (name := variable.lower()).startswith(prefix.lower())}
+    found = {}
+    for name in sorted(names):
+        given = name.removeprefix(prefix.lower())
+        if given not in kind.model_fields and (near := _nearest(given, kind.model_fields)):
+            found[names[name]] = f"{prefix}{near}".upper()
+    return found
 
 
 def printable(settings: ServiceSettings) -> str:
@@ -97,11 +121,22 @@ def _explain(kind: type[BaseSettings], problem: Any) -> str:
         return f"{variable} is not set, and has no default"
     field = kind.model_fields.get(name)
     secret = field is not None and field.annotation in (SecretStr, SecretStr | None)
-    given = "***" if secret else _masked(problem["input"])
+    secret |= problem["type"] == MALFORMED_DSN and problem["input"] != ""
+    given = "***" if secret else _masked(problem["input"], malformed=True)
     return f"{variable} is {given!r}: {problem['msg']}"
 
 
-def _masked(value: object) -> object:
+def _nearest(given: str, names: Iterable[str]) -> str | None:
+    # Two letters the wrong way round are the half of a short name.
+    turned = (name for name in names if sorted(name) == sorted(given))
+    return next(turned, None) or next(iter(get_close_matches(given, names, 1, _NEAR)), None)
+
+
+def _masked(value: object, *, malformed: bool = False) -> object:
     if isinstance(value, SecretStr):
         return "***"
-    return _PASSWORD_IN_URL.sub(r"\1:***@", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if malformed and "://" not in value and "@" in value:
+        return f"***@{value.rpartition('@')[2]}"
+    return _PASSWORD_IN_URL.sub(lambda found: f"{found[1]}:***@" if found[2] is not None else "***", value)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import uvloop
 
 from corelib import logs
-from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, printable
+from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, misspelt, printable
 from corelib.errors import CorelibError, SettingsError
 from corelib.service import PARTS, Service
 from corelib.tuning import tune
@@ -36,6 +36,10 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
     try:
         settings = _settings(kind, options)
         if options.print_config:
+            for given, near in misspelt(kind).items():
+                print(  # noqa: T201 -- as below
+                    f"{given} is not a setting, and is not heeded: did you mean {near}?", file=sys.stderr
+                )
             print(printable(settings))  # noqa: T201 -- what was asked for
             return
         service = _heeding(build(settings))
@@ -58,6 +62,8 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
 def serve(service: Service) -> None:
     """Run a service in this process until it is told to stop. Raises `SettingsError` for an address that is taken."""
     logs.configure(service=service.name, level=service.settings.log_level, form=service.settings.log_format)
+    for given, near in misspelt(type(service.settings)).items():
+        log.warning("a variable is not a setting, and is not heeded", variable=given, nearest=near)
     if service.settings.in_memory:
         log.warning("everything is in memory and is lost at exit", see=f"{service.settings.url}/docs")
     tune()

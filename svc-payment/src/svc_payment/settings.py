@@ -2,6 +2,7 @@
 
 from pydantic import Field, SecretStr
 
+from corelib.addresses import Url
 from corelib.config import Port, ServiceSettings
 
 
@@ -9,7 +10,7 @@ class PaymentSettings(ServiceSettings):
     """The webhook secret is shared with the provider."""
 
     port: Port = 8084
-    provider_url: str = "http://127.0.0.1:8090"
+    provider_url: Url = "http://127.0.0.1:8090"
     provider_seconds: float = Field(default=2.0, gt=0, description="Deadline of one call to the provider.")
     provider_webhook_secret: SecretStr | None = Field(
         default=None, description="Signs the provider's webhooks; required unless in memory."
