@@ -169,12 +169,19 @@ class Envelope(NamedTuple):
                 id=UUID(headers["ce_id"]),
                 type=headers["ce_type"],
                 source=headers["ce_source"],
-                time=datetime.fromisoformat(headers["ce_time"]),
+                time=_moment(headers["ce_time"]),
                 key=record.key,
                 traceparent=headers.get("traceparent"),
             )
         except (KeyError, ValueError) as error:
             raise Malformed(f"not a CloudEvent in binary mode: {error!r}") from error
+
+
+def _moment(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"ce_time {text} has no offset, which RFC 3339 demands")
+    return time
 
 
 def parse(record: Record, kind: type[E]) -> E:

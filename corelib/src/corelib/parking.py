@@ -46,4 +46,9 @@ def failure_of(error: BaseException) -> Failure:
     """Return an error as it is kept with the record."""
     reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
     trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
-    return Failure(reason, trace[-_LONGEST_TRACEBACK:])
+    return Failure(_encodable(reason), _encodable(trace[-_LONGEST_TRACEBACK:]))
+
+
+def _encodable(said: str) -> str:
+    """Half a surrogate pair, as out of somebody's cut JSON, is no text to any store."""
+    return said.encode("utf-8", "backslashreplace").decode()

@@ -1,12 +1,14 @@
 """What an event or a record may be the matter with, and that only its own key waits for it."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
 from contract.stand import SEEN, TOPIC, Counted, record
@@ -49,6 +51,10 @@ async def makes_what_is_there(tx: Any) -> None:
         tx.put(SEEN, {"name": "taken"}, new=True)
 
 
+async def says_half_a_character(_: Transaction) -> None:
+    raise ValueError(json.loads(r'"half a \ud83d"'))
+
+
 @dataclass(frozen=True)
 class Painter(Actor):
     """Fails at what is called bad."""
@@ -77,7 +83,7 @@ async def taken(store: Any) -> None:
         await store.put(SEEN, {"name": "taken"})
 
 
-@pytest.mark.parametrize("fails", [finds_no_file, waits_for_another_server, makes_what_is_there])
+@pytest.mark.parametrize("fails", [finds_no_file, waits_for_another_server, makes_what_is_there, says_half_a_character])
 async def test_what_a_handler_fails_with_by_itself_is_not_blamed_on_the_database(
     store: Store, kafka: Kafka, fails: Fails
 ) -> None:
@@ -114,8 +120,9 @@ async def has_parked(store: Store, handler: str, key: str) -> bool:
         Record(TOPIC.name, "k", (("ce_id", LONG),), b"{}"),
         Record(TOPIC.name, LONG, (("ce_id", "x"),), b"{}"),
         Record(TOPIC.name, "k\0", (("ce_id", "x"),), b"{}"),
+        record("k")._replace(headers=(*record("k").headers[:4], ("ce_time", "2026-01-01T00:00:00"))),
     ],
-    ids=["NUL in an id", "a long id", "a long key", "NUL in a key"],
+    ids=["NUL in an id", "a long id", "a long key", "NUL in a key", "a time of nowhere"],
 )
 async def test_a_record_that_nobody_can_read_is_parked_and_others_flow(store: Store, kafka: Kafka, odd: Record) -> None:
     painter = Painter(finds_no_file)
@@ -128,6 +135,20 @@ async def test_a_record_that_nobody_can_read_is_parked_and_others_flow(store: St
     assert await store.parking.list(MALFORMED, parked.record.key) == [parked]
     await store.parking.remove(parked)
     assert await store.parking.keys() == frozenset()
+
+
+async def test_a_tombstone_with_a_header_without_value_is_parked_and_others_flow(
+    store: Store, kafka: Kafka, kafka_bootstrap: str
+) -> None:
+    painter = Painter(finds_no_file)
+    async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap) as foreign:
+        await foreign.send_and_wait(kafka.topic(TOPIC.name), key=b"k", headers=[("x", None)])
+    await kafka.send([record("k"), record("good")])
+    async with running(lambda: kafka.subscribe("test", [TOPIC]), painter, store):
+        await until(lambda: sorted(painter.drawn) == ["good", "k"])
+        await until(lambda: store.parking.list(MALFORMED))
+    (parked,) = await store.parking.list(MALFORMED)
+    assert parked.record == Record(TOPIC.name, "k", (("x", ""),), b"")
 
 
 async def test_what_waits_behind_a_key_with_nul_does_so_after_a_restart_too(store: Store, kafka: Kafka) -> None:

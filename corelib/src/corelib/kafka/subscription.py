@@ -236,7 +236,8 @@ def most_in_hand(mean_bytes: float) -> int:
 
 def record_of(message: ConsumerRecord, channel: str) -> Record:
     """Return a message as our record; what is no text in it is replaced, as a parked record has to be shown."""
-    headers = tuple([(name, _text(value)) for name, value in message.headers])
+    # To Kafka a header may have no value, as key and body may be missing.
+    headers = tuple([(name, _text(value or b"")) for name, value in message.headers])
     return Record(channel, _text(message.key or b""), headers, message.value or b"")
 
 
