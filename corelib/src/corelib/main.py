@@ -23,7 +23,7 @@ _TRIAL = """to try it alone, if it was built for that:
   curl http://127.0.0.1:{port}/in-memory/tokens --json '{{"roles": ["admin"]}}'
       a token: send it as Authorization: Bearer
   curl http://127.0.0.1:{port}/in-memory/events
-      what was published
+      what was published; what could not be handled is under /in-memory/parked
   http://127.0.0.1:{port}/docs
       its API, and how to hand in the events of other services"""
 

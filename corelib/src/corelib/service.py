@@ -88,7 +88,7 @@ class Service:
         self.health = Health(checks=self._checks(), info=self._info())
         self.alone = alone
         if alone is not None:
-            apis = [*apis, *alone.apis(self.routes)]
+            apis = [*apis, *alone.apis(self.routes, store.parking)]
         served = apis if "http" in self._wanted() else ()
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
         self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)

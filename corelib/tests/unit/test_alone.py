@@ -17,11 +17,12 @@ from corelib.api import Api, get
 from corelib.auth import Authenticator, Caller
 from corelib.clock import ManualClock
 from corelib.config import ServiceSettings
+from corelib.ids import uuid7
 from corelib.main import main
 from corelib.memory.alone import Alone
 from corelib.memory.objects import MemoryObjects
 from corelib.memory.store import Memory
-from corelib.message import Channel, Event
+from corelib.message import Channel, Envelope, Event, Record
 from corelib.service import Service
 from corelib.testing.alone import ask
 from corelib.testing.issuer import Issuer
@@ -107,6 +108,35 @@ async def test_an_event_that_nobody_could_handle_is_refused(
     got, problem = await ask(session, f"POST /in-memory/events/{kind}", body)
     assert (got, says in problem["detail"]) == (status, True), problem
     assert (await ask(session, "GET /in-memory/events"))[1] == {"items": []}
+
+
+async def test_what_is_parked_is_seen(world: tuple[World, aiohttp.ClientSession]) -> None:
+    polite, session = world
+    assert await ask(session, "GET /in-memory/parked") == (200, {"items": []})
+    envelope = Envelope(uuid7(), Greeted.type, "souk/test", polite.clock.now(), "ann")
+    await polite.alone.kafka.send([envelope.record("greetings", b'{"name": 7}')])
+    await polite.alone.kafka.send([Record("greetings", "bob", (), b"no JSON")])
+
+    async def seen() -> list[dict[str, Any]]:
+        _, page = await ask(session, "GET /in-memory/parked")
+        items: list[dict[str, Any]] = page["items"]
+        return items if len(items) == 2 else []
+
+    await until(seen)
+    first, second = sorted(await seen(), key=lambda parked: str(parked["key"]))
+    assert first | {"reason": "", "attempts": 0, "parked_at": ""} == {
+        "handler": "Polite.greeted",
+        "key": "ann",
+        "channel": "greetings",
+        "type": "test.greeted.v1",
+        "reason": "",
+        "attempts": 0,
+        "parked_at": "",
+        "data": {"name": 7},
+    }
+    assert "not a test.greeted.v1" in first["reason"]
+    assert (second["handler"], second["type"], second["data"]) == ("(malformed)", None, "no JSON")
+    assert (await ask(session, "GET /in-memory/events"))[1]["items"][0]["data"] == "no JSON"
 
 
 async def test_a_token_has_the_roles_that_were_asked_for(world: tuple[World, aiohttp.ClientSession]) -> None:

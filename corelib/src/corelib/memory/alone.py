@@ -24,6 +24,7 @@ from corelib.memory.broker import MemoryBroker
 from corelib.memory.objects import MemoryObjects, SignedUrls
 from corelib.memory.queues import MemoryQueues
 from corelib.message import Command, Envelope, Event
+from corelib.store import ParkingLot
 
 _LIFETIME = timedelta(hours=8)
 _SHOWN = 100
@@ -32,7 +33,7 @@ _SHOWN = 100
 class Alone:
     """The surroundings of one service, all within its process.
 
-    With `SOUK_JWKS_URL` set the callers' tokens come from there (from svc-user, in memory or not); else from here.
+    With `SOUK_JWKS_URL` set the callers' tokens come from that issuer, in memory or not; else from here.
     """
 
     def __init__(self, settings: ServiceSettings, clock: Clock, *, signer: TokenSigner | None = None) -> None:
@@ -49,11 +50,11 @@ class Alone:
         """Return a bucket of the service."""
         return MemoryObjects(name, self._urls)
 
-    def apis(self, routes: Iterable[Route]) -> Sequence[Api]:
-        """Return the endpoints under /in-memory, for a service with these handlers."""
+    def apis(self, routes: Iterable[Route], parking: ParkingLot) -> Sequence[Api]:
+        """Return the endpoints under /in-memory, for a service with these handlers, whose poison is kept there."""
         events = {route.event.type: route.event for route in routes}
         others = OthersApi(events, (self.kafka, self.sqs), self._clock)
-        return [self._urls, others, *([TokensApi(self._signer)] if self._signer else [])]
+        return [self._urls, others, ParkedApi(parking), *([TokensApi(self._signer)] if self._signer else [])]
 
 
 class WhoCalls(Command):
@@ -65,7 +66,7 @@ class WhoCalls(Command):
 
 
 class TokenView(BaseModel):
-    """As svc-user answers who signs in."""
+    """A token as RFC 6749 has it, 5.1."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 -- the scheme's name
@@ -139,9 +140,62 @@ class OthersApi(Api):
                 type=one.record.header("ce_type"),
                 key=one.record.key,
                 sent_at=one.time.astimezone(UTC),
-                data=orjson.loads(one.record.payload),
+                data=_data(one.record.payload),
             )
             for broker in self._brokers.values()
             for one in broker.past()
         ]
         return EventPage(items=sorted(past, key=lambda event: event.sent_at, reverse=True)[:_SHOWN])
+
+
+class ParkedView(BaseModel):
+    """A record that could not be handled or sent, or that waits behind one of its key: then with no attempts."""
+
+    handler: str
+    key: str
+    channel: str
+    type: str | None
+    reason: str
+    attempts: int
+    parked_at: datetime
+    data: Any
+
+
+class ParkedPage(BaseModel):
+    """What is parked, in order."""
+
+    items: list[ParkedView]
+
+
+class ParkedApi(Api):
+    """Look into the parking lot, as `corelib parked` does in that of a service on servers."""
+
+    def __init__(self, parking: ParkingLot) -> None:
+        self._parking = parking
+
+    @get("/in-memory/parked")
+    async def parked(self) -> ParkedPage:
+        """Show what could not be handled or sent, with the reason, and what waits behind it."""
+        return ParkedPage(
+            items=[
+                ParkedView(
+                    handler=one.handler,
+                    key=one.record.key,
+                    channel=one.record.channel,
+                    type=one.record.header("ce_type"),
+                    reason=one.reason,
+                    attempts=one.attempts,
+                    parked_at=one.parked.astimezone(UTC),
+                    data=_data(one.record.payload),
+                )
+                for one in await self._parking.list(limit=_SHOWN)
+            ]
+        )
+
+
+def _data(payload: bytes) -> Any:
+    """Return a body as JSON, or as text where it is none."""
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return payload.decode(errors="replace")
