@@ -19,6 +19,8 @@ from corelib.ids import uuid7
 from corelib.message import KEY_ATTRIBUTE, Channel, Envelope, Event, Record, Transport
 
 MAX_KEY_BYTES = 1_024
+MAX_ANSWER_BYTES = 360_000
+"""The most that is kept with a mark: what an item of DynamoDB has room for beside it; so on every store."""
 # Below the limit by this much there is nothing to count.
 _ROOMY_BYTES = 8 * 1024
 # So many wrong fields are told of an event that has more.
@@ -164,7 +166,14 @@ class Transaction(ABC):
             raise RuntimeError("this transaction has ended: what it is to publish belongs within its block")
 
     def remember(self, body: bytes) -> None:
-        """Keep a result with the mark: a duplicate of this work is answered with it."""
+        """Keep a result with the mark: a duplicate of this work is answered with it.
+
+        Raises `TooLarge`: work whose repetition could not be answered is not done.
+        """
+        if len(body) > MAX_ANSWER_BYTES:
+            raise TooLarge(
+                f"an answer of {len(body)} bytes is to be kept with its mark; it may have {MAX_ANSWER_BYTES}"
+            )
         self.remembered = body
 
     def turn_to(self, mark: Mark, traceparent: str | None) -> None:

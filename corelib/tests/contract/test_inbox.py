@@ -15,11 +15,11 @@ from corelib.aws.clients import Aws
 from corelib.clock import ManualClock, SystemClock
 from corelib.dynamo.layout import mark_key
 from corelib.dynamo.store import Dynamo
-from corelib.errors import Collision, Conflict, Duplicate, Forgotten, Malformed
+from corelib.errors import Collision, Conflict, Duplicate, Forgotten, Malformed, TooLarge
 from corelib.postgres.inbox import forgettable
 from corelib.postgres.store import Postgres
 from corelib.store import Store
-from corelib.transaction import CLOCKS_DIFFER, REMEMBER, Mark, Origin
+from corelib.transaction import CLOCKS_DIFFER, MAX_ANSWER_BYTES, REMEMBER, Mark, Origin
 
 DAY = timedelta(days=1)
 TODAY = datetime.now(UTC)
@@ -113,6 +113,15 @@ async def test_a_callers_key_counts_once_and_its_answer_is_kept(store: Store) ->
         await do(store, key, b"second")
     assert caught.value.remembered == b"first"
     assert await store.recall(key) == (True, b"first")
+
+
+async def test_an_answer_is_kept_up_to_a_limit_that_every_store_has(store: Store) -> None:
+    key, longest = Mark("http:POST:/" + "o" * 200, "k" * 255), b"x" * MAX_ANSWER_BYTES
+    with pytest.raises(TooLarge, match=f"an answer of {MAX_ANSWER_BYTES + 1} bytes .* it may have {MAX_ANSWER_BYTES}"):
+        await do(store, key, longest + b"x")
+    assert await store.recall(key) == (False, None)
+    await do(store, key, longest)
+    assert await store.recall(key) == (True, longest)
 
 
 async def test_of_many_that_use_a_key_at_once_one_does_the_work(store: Store) -> None:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from corelib.api import Api, get, post
 from corelib.clock import SystemClock
+from corelib.documents import Table, documents
 from corelib.errors import Problem
 from corelib.http.server import application
 from corelib.memory.store import Memory
@@ -200,6 +201,13 @@ class Repeated(Api):
     async def report(self, tx: Transaction) -> web.Response:  # noqa: ARG002 -- as above
         return web.Response(body=b"\xff%PDF", content_type="application/pdf", headers={"ETag": '"1"'})
 
+    @post("/export", idempotent="required")
+    async def export(self, query: Ask, tx: Transaction) -> web.Response:
+        exports = documents(tx)
+        done = ((await exports.get("exports", {"name": "all"})) or {"count": 0})["count"] + 1
+        exports.put("exports", {"name": "all", "count": done})
+        return web.Response(body=str(done).rjust(int(query.words)).encode())
+
     @post("/form", idempotent="required")
     async def form(self, tx: Transaction) -> web.Response:  # noqa: ARG002 -- as above
         return web.Response(body=FormData({"a": "b"})())
@@ -213,10 +221,23 @@ class Repeated(Api):
 
 @pytest_asyncio.fixture
 async def repeated() -> AsyncIterator[Client]:
-    store = Memory()
+    store = Memory(tables=[Table("exports", "name")])
     await store.open(Origin("test", SystemClock(), frozenset()))
     async with TestClient(TestServer(application([Repeated()], store, None, (), body_limit_bytes=1_000))) as client:
         yield client
+
+
+async def test_an_answer_that_is_too_large_to_be_kept_undoes_the_work(repeated: Client) -> None:
+    headers = {"Idempotency-Key": "k"}
+    with capture_logs() as logs:
+        refused = await repeated.post("/export?words=270000", headers=headers)
+    assert (refused.status, (await refused.json())["title"]) == (413, "Content too large")
+    (said,) = (log for log in logs if log["log_level"] == "warning")
+    assert "an answer of 360" in said["reason"]
+    assert "it may have 360000" in said["reason"]
+    counted = await (await repeated.post("/export?words=262144", headers=headers)).read()
+    assert (len(counted), counted[-1:]) == (262_144, b"1")  # the first that was done
+    assert await (await repeated.post("/export?words=262144", headers=headers)).read() == counted
 
 
 @pytest.mark.parametrize("other", ["/orders/2/cancel?words=x", "/orders/1/cancel?words=y"])

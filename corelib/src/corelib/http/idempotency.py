@@ -67,7 +67,10 @@ def key_of(request: web.Request, route: str, caller: UUID | None, body: bytes, d
 
 
 def remember(tx: Transaction, key: Key, response: web.Response) -> None:
-    """Keep the answer with the mark: it commits with the work. Raises `TypeError` for one that cannot be kept."""
+    """Keep the answer with the mark: it commits with the work.
+
+    Raises `TypeError` for one that cannot be kept, `TooLarge` for one that there is no room for.
+    """
     body = response.body or b""
     if not isinstance(body, bytes):
         raise TypeError(f"an answer that is kept under an Idempotency-Key must be bytes, not a {type(body).__name__}")
