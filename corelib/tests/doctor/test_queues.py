@@ -1,6 +1,7 @@
 """Queues of SQS."""
 
 import json
+from dataclasses import replace
 from uuid import uuid4
 
 from corelib.config import ServiceSettings
@@ -58,7 +59,22 @@ async def test_dead_letters_that_go_where_nobody_looks(aws_endpoint: str) -> Non
     url = await asked.url("letters")
     await asked.call("SetQueueAttributes", QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(redrive)})
     found = await said(queues.queues, service)
-    assert f"warning queue letters-dlq: sqs is unavailable: queue {prefix}letters-dlq does not exist" in found
+    assert f"warning queue letters: its dead letters go to {prefix}elsewhere, where nobody counts them" in found
+    await asked.close()
+
+
+async def test_tries_that_are_not_as_many_as_declared_and_a_dead_letter_queue_that_is_gone(aws_endpoint: str) -> None:
+    prefix = f"t{uuid4().hex[:8]}-"
+    settings = ServiceSettings(aws_endpoint_url=aws_endpoint, aws_prefix=prefix)
+    store = Postgres("postgresql://nobody@127.0.0.1:1/none")
+    service = Service("mail", settings, store=store, publishes=[Mailed], brokers=[Sqs(settings.aws())])
+    asked = Queues(settings.aws())
+    await asked.open()
+    for tries, found in ((5, "warning queue letters: gives a message out 5 times, declared are 100"), (100, "")):
+        await asked.provision(replace(LETTERS, max_receives=tries))
+        assert (await said(queues.queues, service)).startswith(found)
+    await asked.call("DeleteQueue", QueueUrl=await asked.url(dead_letters_of("letters")))
+    assert "problem queue letters-dlq: the queue does not exist" in await said(queues.queues, service)
     await asked.close()
 
 

@@ -1,11 +1,11 @@
 """Whether SQS has the queues and keeps what is in them, and whether somebody takes it; dead letters."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
-from corelib.errors import Unavailable
-from corelib.message import Transport
+from corelib.message import Channel, Transport
 from corelib.sqs.queues import Queues, dead_letters_of
 
 _DEPTH = "ApproximateNumberOfMessages"
@@ -21,10 +21,10 @@ async def queues(case: Case) -> Sequence[Finding]:
     asked = Queues(case.service.settings.aws())
     await asked.open()
     try:
-        limits = {c.name: c.max_bytes for c in case.service.channels() if c.transport is Transport.SQS}
-        there = [name for name in limits if not await asked.missing(name)]
-        found = [_missing(name) for name in limits if name not in there]
-        found += [finding for name in there for finding in await _queue(asked, name, limits[name])]
+        channels = {c.name: c for c in case.service.channels() if c.transport is Transport.SQS}
+        there = [name for name in channels if not await asked.missing(name)]
+        found = [_missing(name) for name in channels if name not in there]
+        found += [finding for name in there for finding in await _queue(asked, channels[name])]
         return [*found, *await _waiting(case, asked, there)]
     finally:
         await asked.close()
@@ -35,31 +35,46 @@ def _missing(channel: str) -> Finding:
     return problem(f"queue {channel}", what, "Create it, or run the service's --provision.")
 
 
-async def _queue(asked: Queues, channel: str, max_bytes: int) -> Sequence[Finding]:
-    attributes = await _attributes(asked, channel, _REDRIVE, _RETENTION, _SIZE)
-    return [*_judge(channel, attributes, max_bytes), *(await _dead(asked, channel) if _REDRIVE in attributes else [])]
-
-
-def _judge(channel: str, attributes: Mapping[str, str], max_bytes: int) -> Iterator[Finding]:
+async def _queue(asked: Queues, channel: Channel) -> Sequence[Finding]:
+    attributes = await _attributes(asked, channel.name, _REDRIVE, _RETENTION, _SIZE)
+    found = list(_judge(channel, attributes))
     if _REDRIVE not in attributes:
         what = "has no dead-letter queue: a message that cannot be handled comes back until it expires"
-        yield warning(f"queue {channel}", what, f"Give it a redrive policy to {dead_letters_of(channel)}.")
+        remedy = f"Give it a redrive policy to {dead_letters_of(channel.name)}; the service's --provision does."
+        return [*found, warning(f"queue {channel.name}", what, remedy)]
+    redrive = json.loads(attributes[_REDRIVE])
+    found += _tries(channel, int(redrive["maxReceiveCount"]))
+    return [*found, *await _dead(asked, channel.name, redrive["deadLetterTargetArn"].rpartition(":")[2])]
+
+
+def _judge(channel: Channel, attributes: Mapping[str, str]) -> Iterator[Finding]:
     kept = int(attributes[_RETENTION])
     if kept < _WINDOW.total_seconds():
         what = f"keeps messages for {span(kept)}: a consumer that is down for longer loses events"
-        yield problem(f"queue {channel}", what, f"Set {_RETENTION}={int(_WINDOW.total_seconds())} or more.")
-    if (largest := int(attributes[_SIZE])) < max_bytes:
-        what = f"{_SIZE} is {largest}: an event of {max_bytes} bytes (Channel.max_bytes) is refused"
-        yield problem(f"queue {channel}", what, f"Set {_SIZE}={max_bytes} or more, or declare a smaller max_bytes.")
+        yield problem(f"queue {channel.name}", what, f"Set {_RETENTION}={int(_WINDOW.total_seconds())} or more.")
+    if (largest := int(attributes[_SIZE])) < channel.max_bytes:
+        what = f"{_SIZE} is {largest}: an event of {channel.max_bytes} bytes (Channel.max_bytes) is refused"
+        remedy = f"Set {_SIZE}={channel.max_bytes} or more, or declare a smaller max_bytes."
+        yield problem(f"queue {channel.name}", what, remedy)
 
 
-async def _dead(asked: Queues, channel: str) -> Sequence[Finding]:
+def _tries(channel: Channel, tries: int) -> Iterator[Finding]:
+    if tries != channel.max_receives:
+        what = f"gives a message out {tries} times, declared are {channel.max_receives} (Channel.max_receives)"
+        remedy = f"Set maxReceiveCount={channel.max_receives} in its redrive policy, or declare max_receives={tries}."
+        yield warning(f"queue {channel.name}", what, remedy)
+
+
+async def _dead(asked: Queues, channel: str, named: str) -> Sequence[Finding]:
     dead = dead_letters_of(channel)
-    try:
-        depth = await _depth(asked, dead)
-    except Unavailable as error:
-        what = f"{error}: the redrive policy of {channel} names another, whose dead letters nobody counts"
-        return [warning(f"queue {dead}", what, "Let it name this one; the service's --provision does.")]
+    if named != f"{asked.aws.prefix}{dead}":
+        what = f"its dead letters go to {named}, where nobody counts them"
+        remedy = f"Let its redrive policy name {asked.aws.prefix}{dead}; the service's --provision does."
+        return [warning(f"queue {channel}", what, remedy)]
+    if await asked.missing(dead):
+        what = "the queue does not exist: what cannot be handled has nowhere to go"
+        return [problem(f"queue {dead}", what, "Create it, or run the service's --provision.")]
+    depth = await _depth(asked, dead)
     if not depth:
         return []
     what = f"{depth} messages could not be handled by the queue's consumer"
