@@ -7,7 +7,7 @@ from hashlib import sha256
 import orjson
 
 from corelib.message import Record
-from corelib.store import Failure
+from corelib.store import Failure, Parked
 
 MALFORMED = "(malformed)"
 """The handler that records are parked for which are no event, so that nobody can tell whose they are."""
@@ -19,6 +19,7 @@ _LONGEST_ID = 200
 _LONGEST_REASON = 500
 _LONGEST_TRACEBACK = 8_000
 _FRAMES = 8
+_AGAIN = "\nTried again, it failed of "
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ def failure_of(error: BaseException) -> Failure:
     reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
     trace = "".join(traceback.format_exception(error, limit=-_FRAMES))
     return Failure(_encodable(reason), _encodable(trace[-_LONGEST_TRACEBACK:]))
+
+
+def failed_again(parked: Parked, failure: Failure) -> Failure:
+    """Return what is kept of a record that failed once more: what it was parked for, and behind that the latest try.
+
+    The first failure tells what to mend; a later one may only tell that the store was away, or of its age.
+    """
+    if not parked.attempts:
+        return failure
+    first = parked.traceback.partition(_AGAIN)[0][-_LONGEST_TRACEBACK // 2 :]
+    latest = failure.traceback[-_LONGEST_TRACEBACK // 2 :]
+    return Failure(parked.reason, f"{first}{_AGAIN}{failure.reason}\n{latest}")
 
 
 def _encodable(said: str) -> str:

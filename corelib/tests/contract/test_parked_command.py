@@ -140,6 +140,9 @@ def test_a_key_is_retried_without_its_service_and_flows_again(app: str, capsys: 
     Path("broken").touch()
     assert main(["parked", "retry", HANDLER, "s-1"]) == frame.FINDINGS
     assert "0 handled; failed again: ValueError: the shelf broke" in capsys.readouterr().out
+    assert main(["parked", "show", HANDLER, "s-1"]) == frame.OK
+    told = "ValueError: it broke\nat line 1\nTried again, it failed of ValueError: the shelf broke\nTraceback"
+    assert told in capsys.readouterr().out
     Path("broken").unlink()
     assert main(["parked", "retry", HANDLER, "s-1", "--reason", "mended", "--who", "ann"]) == frame.OK
     assert "2 handled, the key flows again" in capsys.readouterr().out

@@ -14,10 +14,10 @@ from corelib.consumer.handling import handle
 from corelib.consumer.resume import resume
 from corelib.errors import UsageError
 from corelib.message import Envelope, Record, parse
-from corelib.parking import MALFORMED, Resumed, failure_of
+from corelib.parking import MALFORMED, Resumed, failed_again, failure_of
 from corelib.store import Failure, Parked, Store
 from corelib.transaction import REMEMBER, Origin, Transaction
-from parking.counted import CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
+from parking.counted import BROKEN, CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
 FAILURE = Failure("it is bad")
 
@@ -116,6 +116,26 @@ async def test_a_resumed_key_is_handled_in_order_until_one_fails(store: Store) -
     assert await resume(store, list(actor.routes()), "Counter.counted", "k") == Resumed(2)
     assert actor.seen == [0, 1, 2, 3]
     assert await store.parking.keys() == frozenset()
+
+
+async def test_what_fails_again_keeps_what_it_was_parked_for_and_what_the_latest_try_failed_of(store: Store) -> None:
+    actor = Counter(failing={0, 1})
+    await parked(store, record(0))
+    assert await store.parking.append("Counter.counted", record(1))
+    for _ in range(3):
+        resumed = await resume(store, list(actor.routes()), "Counter.counted", "k")
+        assert resumed.failure
+        assert resumed.failure.reason == "ValueError: cannot count 0"
+    [first, waiting] = await store.parking.list("Counter.counted", "k")
+    assert (first.reason, first.attempts) == (BROKEN.reason, 6)
+    assert first.traceback.startswith(f"{BROKEN.traceback}\nTried again, it failed of ValueError: cannot count 0\n")
+    assert first.traceback.count("Tried again") == 1
+    assert "in counted" in first.traceback
+    await store.parking.remove(first)
+    await resume(store, list(actor.routes()), "Counter.counted", "k")
+    [waited] = await store.parking.list("Counter.counted", "k")
+    assert (waiting.attempts, waited.attempts) == (0, 1)
+    assert waited.reason == "ValueError: cannot count 1"
 
 
 async def test_a_skipped_record_lets_those_behind_it_go_on(store: Store) -> None:
@@ -294,3 +314,7 @@ def test_a_failure_is_told_in_a_line_and_its_place_is_kept_short() -> None:
     assert failure.reason.startswith("ValueError: xxx")
     assert len(failure.reason) <= 500
     assert len(failure.traceback) <= 8_000
+    known = Parked("1", "h", record(1), failure.reason, failure.traceback, 1, SystemClock().now())
+    again = failed_again(known, failure)
+    assert len(again.traceback) <= 9_000
+    assert failed_again(replace(known, traceback=again.traceback), failure) == again

@@ -11,7 +11,7 @@ from corelib.actor import Route
 from corelib.consumer.handling import handle
 from corelib.errors import UsageError
 from corelib.message import Envelope, Record, parse
-from corelib.parking import AT_ONCE, MALFORMED, Resumed, failure_of
+from corelib.parking import AT_ONCE, MALFORMED, Resumed, failed_again, failure_of
 from corelib.store import Parked, Store
 
 
@@ -28,7 +28,7 @@ async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) 
                 await _handle(store, wanted, parked.record)
             except Exception as error:  # noqa: BLE001 -- kept with the record, and told to whoever asked
                 failure = failure_of(error)
-                await store.parking.failed(parked, failure)
+                await store.parking.failed(parked, failed_again(parked, failure))
                 return Resumed(handled, failure)
             await store.parking.remove(parked)
             handled += 1

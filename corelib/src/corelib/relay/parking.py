@@ -15,7 +15,7 @@ from corelib.broker import Publisher, Refused
 from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.metrics import PARKED
-from corelib.parking import AT_ONCE, RELAY, Resumed
+from corelib.parking import AT_ONCE, RELAY, Resumed, failed_again
 from corelib.part import rest
 from corelib.store import Failure, Parked, ParkingLot
 
@@ -190,6 +190,6 @@ async def _refusal(lot: ParkingLot, publisher: Publisher, parked: Parked) -> Fai
         return Failure(str(error))
     if isinstance(outcome, Refused):
         failure = Failure(outcome.reason)
-        await lot.failed(parked, failure)
+        await lot.failed(parked, failed_again(parked, failure))
         return failure
     return None if outcome else Failure(f"{publisher.name} did not take it this time")
