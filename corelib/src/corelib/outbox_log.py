@@ -102,19 +102,20 @@ class LogTable(Protocol):
         ...
 
     async def here(self) -> tuple[str, int]:
-        """Return the database's identity, and a number that no transaction up to now has reached."""
+        """Return the database's identity, and a number that no transaction up to now has reached; begins a term."""
         ...
 
     async def read(self, position: Position, limit: int) -> Page:
         """Return rows that the open tick sees and `done` does not, behind `position.id`, in order of ids.
 
         When there are none left, open the next tick at this moment, and return it with its first rows. Fewer than
-        `limit` where they are large: what is read must have room in memory.
+        `limit` where they are large: what is read must have room in memory. Raises `LeaseLost` if the database may have
+        lost what it had when the term began.
         """
         ...
 
     async def move(self, fence: int | None, position: Position) -> bool:
-        """Store how far the relay has come; False if the lease is another's."""
+        """Store how far the relay has come; False if the lease is another's, or where `read` would raise."""
         ...
 
     async def lag_seconds(self) -> float:

@@ -1,13 +1,14 @@
 """What `corelib.outbox_log` asks of PostgreSQL: leases, positions, and the rows between two snapshots."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import cast
 
 import asyncpg
 
 from corelib.broker import Outgoing
+from corelib.errors import LeaseLost
 from corelib.outbox_log import Page, Position, Snapshot, Term, Tick
 from corelib.postgres import log_queries
 from corelib.postgres.pool import Pool
@@ -16,23 +17,31 @@ _ID = 5
 
 
 class PostgresLogTable:
-    """Implements `LogTable` for one relay, which its transport names, and the channels that it knows."""
+    """Implements `LogTable` for one relay, which its transport names, and the channels that it knows.
+
+    A term ends with its server. One that took over may lack what was committed last, and give the same numbers to other
+    transactions: a position from before would pass them over, and is neither read from nor stored.
+    """
 
     def __init__(self, pool: Pool, relay: str, channels: frozenset[str]) -> None:
         self._pool = pool
         self._relay = relay
         self._channels = sorted(channels)
         self._finished: tuple[Tick | None, int] | None = None  # a tick, and its last row
+        self._taken_of: datetime | None = None
+        self._server: datetime | None = None
 
     async def take(self, holder: str, lease: timedelta) -> Term | None:
         """Take or renew the lease; None while another relay holds it."""
         async with self._pool.connection() as connection:
             await connection.execute(log_queries.NEW_CURSOR, self._relay)
+            self._taken_of = self._pool.server
             row = await connection.fetchrow(log_queries.TAKE_LEASE, self._relay, holder, lease)
         return None if row is None else Term(row["fence"], row["database"], _position(row))
 
     async def here(self) -> tuple[str, int]:
-        """Return the cluster's identity, and how far its transactions have come."""
+        """Return the cluster's identity, and how far its transactions have come. A term begins with this."""
+        self._server, self._finished = self._taken_of, None
         async with self._pool.connection() as connection:
             (where,) = await connection.fetch(log_queries.WHERE_ARE_WE)
         return where["database"], int(where["now"])
@@ -40,6 +49,8 @@ class PostgresLogTable:
     async def read(self, position: Position, limit: int) -> Page:
         """Return rows of the open tick behind `position.id`, or when there are none left those of the next."""
         async with self._pool.connection() as connection:
+            if self._pool.server != self._server:
+                raise LeaseLost(f"the database of relay {self._relay} was restarted, or another server took its place")
             known_empty = position.tick is None or (position.tick, position.id) == self._finished
             if not known_empty and (page := await self._page(connection, position, limit)).rows:
                 return page
@@ -48,6 +59,8 @@ class PostgresLogTable:
     async def move(self, fence: int | None, position: Position) -> bool:
         """Store how far the relay has come; False if the lease is another's."""
         async with self._pool.connection() as connection:
+            if self._pool.server != self._server:
+                return False
             moved: str = await connection.execute(
                 log_queries.MOVE_CURSOR,
                 self._relay,

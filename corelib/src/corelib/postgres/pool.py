@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import cast
 
 import asyncpg
@@ -37,6 +38,8 @@ class Pool:
         }
         self._pool: asyncpg.Pool | None = None
         self._full: tuple[float, Unavailable] | None = None
+        self.server: datetime | None = None
+        """When the server of the newest connection was started: of one that took over, or restarted, another time."""
 
     async def open(self) -> None:
         """Connect. Raises `Unavailable`."""
@@ -48,8 +51,12 @@ class Pool:
                 timeout=_CONNECT_SECONDS,
                 command_timeout=30,
                 connection_class=Connection,
+                init=self._look_at,
                 server_settings=self._settings,
             )
+
+    async def _look_at(self, connection: asyncpg.Connection) -> None:
+        self.server = await connection.fetchval("SELECT pg_postmaster_start_time()")
 
     async def close(self) -> None:
         """Wait for the connections to come home, then close them."""
