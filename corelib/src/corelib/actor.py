@@ -105,6 +105,12 @@ def effect(
     function: H | None = None, /, *, deadline: timedelta = timedelta(seconds=10), attempts: int = 8
 ) -> H | Callable[[H], H]:
     """Declare `async (self, event, call: Effect) -> Event | None`, run outside any transaction, repeated on failure."""
+    if function is not None and not callable(function):
+        raise TypeError(f"write @effect(deadline=timedelta(seconds=10), attempts=8), not @effect({function!r})")
+    if not isinstance(deadline, timedelta) or deadline <= timedelta(0):
+        raise TypeError(f"deadline is a timedelta above 0, such as timedelta(seconds=10), not {deadline!r}")
+    if attempts < 1:
+        raise TypeError(f"attempts is {attempts}, but may be 1 or more")
     return _declare(function, _Declared(is_effect=True, deadline=deadline, attempts=attempts))
 
 

@@ -76,6 +76,9 @@ def delete(path: str, *, status: int = 204, roles: tuple[str, ...] = ()) -> Call
 
 
 def _declare(method: str, path: str, status: int, idempotent: Idempotency, roles: tuple[str, ...]) -> Callable[[F], F]:
+    if not isinstance(path, str) or not path.startswith("/"):
+        name = method.lower()
+        raise TypeError(f'write @{name}("/path"), not @{name}: its path begins with /, unlike {path!r}')
     if idempotent not in get_args(Idempotency):
         raise TypeError(f"{path}: idempotent is one of {get_args(Idempotency)}, not {idempotent!r}")
     if isinstance(roles, str):  # its letters would be roles that nobody has

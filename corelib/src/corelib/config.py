@@ -89,7 +89,7 @@ def load(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        lines = [_explain(kind, problem) for problem in error.errors(include_url=False)]
+        lines = [_explain(kind, problem) for problem in error.errors(include_url=False)] + unheeded(kind)
         raise SettingsError("\n".join(lines)) from error
 
 
@@ -106,6 +106,13 @@ def misspelt(kind: type[BaseSettings]) -> dict[str, str]:
         if given not in kind.model_fields and (near := _nearest(given, kind.model_fields)):
             found[names[name]] = f"{prefix}{near}".upper()
     return found
+
+
+def unheeded(kind: type[BaseSettings]) -> list[str]:
+    """Return what to say to people of the variables that are misspelt."""
+    return [
+        f"{given} is not a setting, and is not heeded: did you mean {near}?" for given, near in misspelt(kind).items()
+    ]
 
 
 def printable(settings: ServiceSettings) -> str:

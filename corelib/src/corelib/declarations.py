@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from corelib.message import Event
 from corelib.transaction import channels_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,16 @@ def require_instances(what: str, kind: type, given: Iterable[object]) -> None:
             raise TypeError(f"{what}=[{name}] is a class: give an instance of it, {name}(...)")
         if not isinstance(one, kind):
             raise TypeError(f"{what}=[{type(one).__name__}(...)] is no {kind.__name__}")
+
+
+def require_events(given: Iterable[object]) -> None:
+    """Tell a class of events from one of them."""
+    for one in given:
+        if isinstance(one, Event):
+            name = type(one).__name__
+            raise TypeError(f"publishes=[{name}(...)] is no class of events: give {name}")
+        if not (isinstance(one, type) and issubclass(one, Event)):
+            raise TypeError(f"publishes=[{getattr(one, '__name__', one)}] is no class of events")
 
 
 def require_right(service: "Service") -> None:

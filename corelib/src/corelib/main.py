@@ -11,7 +11,7 @@ from typing import TypeVar
 import uvloop
 
 from corelib import logs
-from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, misspelt, printable
+from corelib.config import OF_SERVERS, PREFIX, ServiceSettings, load, misspelt, printable, unheeded
 from corelib.errors import CorelibError, SettingsError
 from corelib.service import PARTS, Service
 from corelib.tuning import tune
@@ -36,10 +36,8 @@ def main(kind: type[S], build: Callable[[S], Service]) -> None:
     try:
         settings = _settings(kind, options)
         if options.print_config:
-            for given, near in misspelt(kind).items():
-                print(  # noqa: T201 -- as below
-                    f"{given} is not a setting, and is not heeded: did you mean {near}?", file=sys.stderr
-                )
+            for line in unheeded(kind):
+                print(line, file=sys.stderr)  # noqa: T201 -- as below
             print(printable(settings))  # noqa: T201 -- what was asked for
             return
         service = _heeding(build(settings))

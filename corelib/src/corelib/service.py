@@ -81,6 +81,7 @@ class Service:
         declarations.require_instances("actors", Actor, actors)
         declarations.require_instances("apis", Api, apis)
         self.routes: list[Route] = [route for actor in actors for route in actor.routes()]
+        declarations.require_events(publishes)
         self.publishes = frozenset(publishes)
         self.brokers = {broker.name: broker for broker in brokers}
         self.resources = resources

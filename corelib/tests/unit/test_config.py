@@ -159,6 +159,17 @@ def test_variables_of_other_programs_are_not_taken_for_misspelt(monkeypatch: pyt
     assert misspelt(Settings) == {}
 
 
+def test_a_misspelt_variable_is_said_where_its_setting_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOUK_TOKEN")
+    monkeypatch.setenv("SOUK_TOKNE", "s3cret")
+    with pytest.raises(SettingsError) as told:
+        load(Settings)
+    assert str(told.value).splitlines() == [
+        "SOUK_TOKEN is not set, and has no default",
+        "SOUK_TOKNE is not a setting, and is not heeded: did you mean SOUK_TOKEN?",
+    ]
+
+
 def test_a_misspelt_variable_is_said_at_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

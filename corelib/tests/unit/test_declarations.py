@@ -197,6 +197,12 @@ def not_async_endpoint() -> list[Api]:
     return [Hasty()]
 
 
+def bare_get() -> None:
+    class Bare(Api):
+        @get  # type: ignore[arg-type]  # as above
+        async def look(self) -> None: ...  # type: ignore[misc]  # as above
+
+
 def same_door() -> list[Api]:
     class Hall(Api):
         @post("/doors/{name}")
@@ -283,6 +289,13 @@ WRONG = [
     (lambda: service([], [Door], []), r"apis=\[Door\] is a class: give an instance of it, Door\(\.\.\.\)"),  # type: ignore[list-item]
     (lambda: service([Door()], [], []), r"actors=\[Door\(\.\.\.\)\] is no Actor"),  # type: ignore[list-item]
     (lambda: get("/x", roles="admin"), r"/x: roles is a tuple of names: \('admin',\), not 'admin'"),  # type: ignore[arg-type]
+    (bare_get, r"write @get\(\"/path\"\), not @get: its path begins with /, unlike <function"),
+    (lambda: post("orders"), "its path begins with /, unlike 'orders'"),
+    (lambda: effect(timedelta(seconds=5)), r"write @effect\(deadline=timedelta\(seconds=10\), attempts=8\)"),  # type: ignore[call-overload]
+    (lambda: effect(deadline=10), r"deadline is a timedelta above 0, such as timedelta\(seconds=10\), not 10"),  # type: ignore[call-overload]
+    (lambda: effect(attempts=0), "attempts is 0, but may be 1 or more"),
+    (lambda: service([], [], [Noted(name="a")]), r"publishes=\[Noted\(\.\.\.\)\] is no class of events: give Noted"),  # type: ignore[list-item]
+    (lambda: service([], [], [Scribe]), r"publishes=\[Scribe\] is no class of events"),  # type: ignore[list-item]
     (lambda: service([], same_door(), []), r"GET /doors/{door} is there twice, as Hall\.look and Yard\.peep"),
     (
         lambda: service([], [Door(), Door()], []),
