@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import jwt
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -26,6 +28,8 @@ ISSUER = AUDIENCE = "souk"
 _CACHED_TOKENS = 10_000
 _REFRESH_SECONDS = 5.0
 _OK = 200
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,10 @@ class PublishedKeys:
     name = "jwks"
 
     def __init__(self, jwks_url: str) -> None:
-        base, _, path = jwks_url.partition("/.well-known/")
+        scheme, server, *_ = urlsplit(jwks_url)
+        base = f"{scheme}://{server}"
         self._client = HttpClient("jwks", base, deadline=timedelta(seconds=3))
-        self._path = f"/.well-known/{path}"
+        self._path = jwks_url.removeprefix(base)
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._fetched = 0.0
 
@@ -110,6 +115,8 @@ class PublishedKeys:
             self._fetched = time.monotonic()
             if answer.status == _OK:
                 self._keys = keys_of(answer.json())
+            else:
+                log.warning("no keys are where the issuer publishes them", path=self._path, status=answer.status)
         return self._keys.get(kid)
 
 
