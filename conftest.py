@@ -1,14 +1,9 @@
 """Fixtures for every room. The packages are imported first: their folders carry the same names as they do."""
 
-import asyncio
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -19,6 +14,8 @@ import devstack  # noqa: F401 -- see above
 import iac  # noqa: F401 -- see above
 from devstack.parts import Server, aws_emulator, bigquery_emulator, kafka_server, postgres_server
 from devstack.parts import spark_jars as connector_jars
+
+pytest_plugins = ["corelib.testing.fixtures"]
 
 # Visibly false, as devstack gives them to the services; boto wants some even for an emulator.
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "local-not-a-key")
@@ -43,29 +40,13 @@ def postgres_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def database(postgres_dsn: str) -> str:
-    """The DSN of a fresh database."""
-    name = f"t{uuid4().hex[:12]}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(postgres_dsn)
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
-
-    with ThreadPoolExecutor(1) as thread:  # the test's own thread may have a loop at work
-        thread.submit(lambda: asyncio.run(create())).result()
-    return urlsplit(postgres_dsn)._replace(path=f"/{name}").geturl()
-
-
-@pytest.fixture(scope="module")
-def surroundings(database: str, aws_endpoint: str) -> dict[str, Any]:
+def surroundings(database: str, aws_endpoint: str, unique_prefix: str) -> dict[str, Any]:
     """Settings of a service on real stores that nobody else uses; Kafka only where a test asks for it."""
-    name = uuid4().hex[:12]
     return {
         "postgres_dsn": database,
         "aws_endpoint_url": aws_endpoint,
-        "aws_prefix": f"t{name}-",
-        "kafka_prefix": f"t{name}-",
+        "aws_prefix": unique_prefix,
+        "kafka_prefix": unique_prefix,
         "provision": True,
     }
 
