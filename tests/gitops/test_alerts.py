@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import corelib.metrics  # noqa: F401 -- registers what there is
+from corelib.transaction import REMEMBER
 
 ROOT = Path(__file__).parents[2]
 RULE = yaml.safe_load((ROOT / "gitops/base/alerts.yaml").read_text())
@@ -79,6 +81,12 @@ def test_an_alert_says_how_bad_it_is_and_leads_to_what_to_do(alert: dict[str, An
     headings = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(), re.MULTILINE)
     assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
     assert f"`{alert['alert']}`" in OPERATIONS
+
+
+def test_somebody_is_woken_days_before_what_is_parked_can_only_be_skipped() -> None:
+    expressions: list[Any] = [promql_parser.parse(each["expr"]) for each in ALERTS if "parked_old" in each["expr"]]
+    latest = timedelta(seconds=max(expression.rhs.val for expression in expressions))
+    assert timedelta(days=3) <= REMEMBER - latest <= timedelta(days=5)
 
 
 def test_what_the_docs_call_an_alert_is_one() -> None:
