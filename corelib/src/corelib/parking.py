@@ -1,7 +1,9 @@
 """What is kept of a record that is parked: what it is known by, what it failed of, how a try went."""
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 
 import orjson
@@ -41,6 +43,15 @@ def parked_as(handler: str, record: Record) -> str:
     digest = sha256(orjson.dumps((record.channel, record.key, record.headers)))
     digest.update(record.payload)
     return f"sha256/{digest.hexdigest()}"
+
+
+def time_of(headers: Iterable[tuple[str, str]]) -> datetime | None:
+    """Return when the event of a record happened; None where its headers do not tell."""
+    try:
+        time = datetime.fromisoformat(dict(headers)["ce_time"])
+    except (KeyError, ValueError):
+        return None
+    return time if time.tzinfo else None
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -54,6 +54,21 @@ class Queued:
 
 
 @dataclass(frozen=True)
+class Queue:
+    """A key that is parked for a handler: how many records, and of the first one since when, and why.
+
+    `time` is that of its event; None where it is no event, or one so large that it is not looked into.
+    """
+
+    handler: str
+    key: str
+    records: int
+    since: datetime
+    reason: str
+    time: datetime | None
+
+
+@dataclass(frozen=True)
 class RelayState:
     """How a relay stands. `holders` have its lease or a share, each with a sign of life that changes as they renew.
 
@@ -192,6 +207,10 @@ class ParkingLot(Protocol):
 
     async def remove(self, parked: Parked) -> None:
         """Take one record out, after it was handled or skipped; with the last one the key is no longer parked."""
+        ...
+
+    async def queues(self) -> Sequence[Queue]:
+        """Return what is parked by handler and key, in the order of their first records; no body is read."""
         ...
 
     async def sizes(self) -> Mapping[str, Queued]:

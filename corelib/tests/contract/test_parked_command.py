@@ -15,8 +15,10 @@ from corelib.cli.main import main
 from corelib.cli.target import Target
 from corelib.message import Envelope, Record
 from corelib.operation import Operation
+from corelib.parking import AT_ONCE
 from corelib.postgres.operations import PostgresOperations
-from corelib.store import Failure
+from corelib.postgres.parking import PostgresParking
+from corelib.store import Failure, Parked
 
 SERVICE = """
 from dataclasses import dataclass
@@ -125,6 +127,39 @@ def test_what_is_parked_is_listed_by_key_and_shown_whole(app: str, capsys: pytes
     assert '"number": 2' in said
     assert "attempts: 8" in said
     assert "ValueError: it broke\nat line 1" in said
+
+
+def test_a_page_is_shown_and_what_is_left_out_is_said(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    park(app, *(record(number, f"s-{number % 3}") for number in range(6)))
+    assert main(["parked", "list", "--limit", "2"]) == frame.OK
+    said = capsys.readouterr().out
+    assert [word for word in said.split() if word.startswith("s-")] == ["s-0", "s-1"]
+    assert said.endswith("1 more keys are parked: say --limit 3 to see them.\n")
+    for enough in ("3", "4"):
+        assert main(["parked", "list", "--limit", enough]) == frame.OK
+        assert "more keys" not in capsys.readouterr().out
+    assert main(["parked", "show", HANDLER, "s-2", "--limit", "1"]) == frame.OK
+    said = capsys.readouterr().out
+    assert said.count('"number"') == 1
+    assert said.endswith("More records wait behind this: say a larger --limit to see them.\n")
+    assert main(["parked", "show", HANDLER, "s-2", "--limit", "2"]) == frame.OK
+    assert "More records" not in capsys.readouterr().out
+
+
+def test_what_waits_is_not_read_to_list_it_or_to_know_what_to_retry(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key may have a million behind its poison."""
+    park(app, *map(record, range(AT_ONCE + 1)))
+    asked = []
+    rows = PostgresParking.list
+
+    async def some(self: PostgresParking, *queue: str | None, limit: int | None = None) -> Sequence[Parked]:
+        asked.append(limit)
+        return await rows(self, *queue, limit=limit)
+
+    monkeypatch.setattr(PostgresParking, "list", some)
+    for command in (["list"], ["show", HANDLER, "s-1"], ["retry", "--all"]):
+        assert main(["parked", *command]) == frame.OK
+    assert asked == [21, AT_ONCE, AT_ONCE, AT_ONCE]
 
 
 def test_what_is_not_parked_is_said_so(app: str, capsys: pytest.CaptureFixture[str]) -> None:

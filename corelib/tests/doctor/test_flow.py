@@ -1,4 +1,4 @@
-"""Relays, parked keys and schemas: whether events flow, on both stores."""
+"""Relays, timers and schemas: whether events flow, on both stores."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -10,10 +10,8 @@ from corelib.doctor import flow
 from corelib.doctor.examination import examine
 from corelib.doctor.finding import Case
 from corelib.dynamo.store import Dynamo
-from corelib.message import Envelope
 from corelib.postgres.store import Postgres
 from corelib.service import Service
-from corelib.store import Failure
 from corelib.testing.running import until
 from doctor.notes import Noted, nothing, publish, said
 
@@ -96,15 +94,6 @@ async def test_timers_that_nobody_fires(service: Service) -> None:
     assert not await said(flow.timers, service, late=timedelta(minutes=10))
     assert await service.store.fire(10) == 1
     assert not await said(flow.timers, service, late=timedelta(0))
-
-
-async def test_parked_keys(service: Service) -> None:
-    record = Envelope(uuid4(), "test.noted.v1", "test", datetime.now(UTC), "k").record("notes", b"{}")
-    await service.store.parking.park("Reader.noted", record, Failure("ValueError: no such note"), attempts=5)
-    found = await said(flow.parked, service)
-    assert "problem handler Reader.noted: 1 events of 1 keys are parked, the first since 20" in found
-    assert "no such note" in found
-    assert "corelib parked" in found
 
 
 async def test_a_schema_that_is_missing(database: str, aws_endpoint: str) -> None:

@@ -15,7 +15,7 @@ from corelib.consumer.resume import resume
 from corelib.errors import UsageError
 from corelib.message import Envelope, Record, parse
 from corelib.parking import MALFORMED, Resumed, failed_again, failure_of
-from corelib.store import Failure, Parked, Store
+from corelib.store import Failure, Parked, Queue, Store
 from corelib.transaction import REMEMBER, Origin, Transaction
 from parking.counted import BROKEN, CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
 
@@ -78,6 +78,25 @@ async def test_an_event_is_parked_once_for_a_handler_and_queues_keep_their_order
         "Counter.counted": 6,
         "Other.counted": 1,
     }
+
+
+async def test_queues_are_told_by_their_first_record_and_their_length(store: Store) -> None:
+    assert await store.parking.queues() == []
+    first, other = record(0, "k-0", age=timedelta(days=3)), Record(CHANNEL.name, "k-1", (("x", "y"),), b"no event")
+    await parked(store, first, other)
+    assert await store.parking.append("Counter.counted", record(1, "k-0"), record(2, "k-0"))
+    await parked(store, first, handler="Other.counted")
+    listed = await store.parking.list()
+    told = [
+        Queue("Counter.counted", "k-0", 3, listed[0].parked, BROKEN.reason, Envelope.of(first).time),
+        Queue("Counter.counted", "k-1", 1, listed[1].parked, BROKEN.reason, None),
+        Queue("Other.counted", "k-0", 1, listed[4].parked, BROKEN.reason, Envelope.of(first).time),
+    ]
+    assert await store.parking.queues() == told
+    await store.parking.remove(listed[0])
+    waiting, *others = sorted(await store.parking.queues(), key=lambda queue: (queue.handler, queue.key))
+    assert (waiting.records, waiting.reason) == (2, listed[2].reason)
+    assert others == told[1:]
 
 
 async def test_a_key_is_parked_exactly_as_long_as_its_queue_is_not_empty(store: Store) -> None:

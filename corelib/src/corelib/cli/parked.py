@@ -1,11 +1,10 @@
 """`corelib parked`: what could not be handled or sent, and what waits behind it: look at it, retry or skip it."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
@@ -19,7 +18,9 @@ from corelib.operation import Operation
 from corelib.parking import RELAY, Resumed
 from corelib.relay.parking import relay_of, resend
 from corelib.service import Service
-from corelib.store import Failure, Parked
+from corelib.store import Failure, Parked, Queue
+
+T = TypeVar("T")
 
 HELP = """What a handler could not handle, or a relay not send, and what waits behind it.
 
@@ -40,34 +41,46 @@ _Reason = Annotated[str, typer.Option(help="Why, for the audit")]
 
 
 @app.command("list")
-def list_(context: typer.Context) -> None:
-    """List the parked keys, with what is wrong with the first record of each.
+def list_(
+    context: typer.Context, *, limit: Annotated[int, typer.Option(min=1, help="So many keys at most")] = 100
+) -> None:
+    """List the parked keys, with what the first record of each was parked for.
 
     Example: `corelib --app svc_product parked list`
     """
-    parked = run(_parked(service_of(context)))
-    if not parked:
+    queues = run(_queues(service_of(context)))
+    if not queues:
         console.print("Nothing is parked.")
         return
-    waiting = Counter((each.handler, each.record.key) for each in parked)
-    first = {(each.handler, each.record.key): each for each in reversed(parked)}
-    poisons = [(handler, key, str(count), first[handler, key]) for (handler, key), count in waiting.items()]
-    rows = [(*row, f"{poison.parked:%Y-%m-%d %H:%M:%S}", poison.reason) for *row, poison in poisons]
-    show_table(("handler", "key", "records", "since", "reason"), rows)
+    rows = [
+        (each.handler, each.key, str(each.records), f"{each.since:%Y-%m-%d %H:%M:%S}", each.reason) for each in queues
+    ]
+    show_table(("handler", "key", "records", "since", "reason"), rows[:limit])
+    if (left := len(queues) - limit) > 0:
+        console.print(f"{left} more keys are parked: say --limit {len(queues)} to see them.", highlight=False)
 
 
 @app.command()
-def show(context: typer.Context, handler: _Handler, key: _Key) -> None:
+def show(
+    context: typer.Context,
+    handler: _Handler,
+    key: _Key,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="So many records at most")] = 20,
+) -> None:
     """Show all that is known of a parked key: each record with its headers, its body, and where it failed.
 
     Example: `corelib --app svc_product parked show Warehouse.order_placed o-17`
     """
-    for each in _found(run(_parked(service_of(context), handler, key)), handler, key):
+    found = _found(run(_parked(service_of(context), handler, key, limit + 1)), handler, key)
+    for each in found[:limit]:
         facts = {"channel": each.record.channel, "attempts": str(each.attempts), "parked": each.parked.isoformat()}
         for name, value in {**facts, **dict(each.record.headers)}.items():
             console.print(f"{name}: {value}", markup=False, highlight=False, soft_wrap=True)
         console.print(_body(each.record.payload), markup=False, highlight=False, soft_wrap=True)
         console.print(f"{each.reason}\n{each.traceback}", markup=False, highlight=False, soft_wrap=True)
+    if len(found) > limit:
+        console.print("More records wait behind this: say a larger --limit to see them.")
 
 
 @app.command()
@@ -102,18 +115,23 @@ def skip_(context: typer.Context, handler: _Handler, key: _Key, *, reason: _Reas
         raise typer.Exit(FINDINGS)
 
 
-async def _parked(service: Service, handler: str | None = None, key: str | None = None) -> Sequence[Parked]:
+async def _queues(service: Service) -> Sequence[Queue]:
     async with opened(service):
-        return await service.store.parking.list(handler, key)
+        return await service.store.parking.queues()
+
+
+async def _parked(service: Service, handler: str, key: str, limit: int) -> Sequence[Parked]:
+    async with opened(service):
+        return await service.store.parking.list(handler, key, limit=limit)
 
 
 async def _retried(service: Service, operation: Operation) -> bool:
     handler, key = operation.details["handler"], operation.details["key"]
     async with _at_work(service, operation):
-        parked = await service.store.parking.list(handler, key)
+        everything = [(each.handler, each.key) for each in await service.store.parking.queues()]
+        queues = [queue for queue in everything if handler in (None, queue[0]) and key in (None, queue[1])]
         if key is not None:
-            _found(parked, handler, key)
-        queues = dict.fromkeys((each.handler, each.record.key) for each in parked)
+            _found(queues, handler, key)
         # One after the other: who fixes a night's trouble does not want all of it back at once.
         handled = [await _resumed(service, *queue) for queue in queues if not queue[0].startswith(RELAY)]
         return await _resent(service, [queue for queue in queues if queue[0].startswith(RELAY)]) and all(handled)
@@ -189,7 +207,7 @@ def _operation(kind: str, details: dict[str, Any], reason: str, who: str) -> Ope
     return Operation(kind, who or me(), reason, details, datetime.now(UTC))
 
 
-def _found(parked: Sequence[Parked], handler: str, key: str) -> Sequence[Parked]:
+def _found(parked: Sequence[T], handler: str, key: str) -> Sequence[T]:
     if not parked:
         raise UsageError(f"nothing is parked of {key!r} for {handler}: see `corelib parked list`")
     return parked

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from corelib.doctor import clocks, database, flow, queues, topics
+from corelib.doctor import clocks, database, flow, parked, queues, topics
 from corelib.doctor.finding import Case, Check, Finding, Level, problem
 from corelib.kafka.broker import Kafka
 from corelib.postgres.store import Postgres
@@ -39,7 +39,7 @@ async def _made(check: Check, case: Case) -> Sequence[Finding]:
 
 
 def _of_stores(service: Service) -> list[Check]:
-    checks: list[Check] = [flow.relays, flow.timers, flow.parked]
+    checks: list[Check] = [flow.relays, flow.timers, parked.parked]
     if isinstance(service.store, Postgres):
         checks += [database.transactions, database.ring, database.rights, database.age, clocks.database_clock]
     return checks

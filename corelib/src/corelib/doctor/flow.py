@@ -1,6 +1,5 @@
-"""Whether events flow: relays that stall, lag or idle, timers that are late, records that are parked. Any store."""
+"""Whether events flow: relays that stall, lag or idle, timers that are late. Any store."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -68,26 +67,6 @@ async def timers(case: Case) -> Sequence[Finding]:
         return []
     what = f"the first that is due waits for {span(seconds)}: nobody fires them, or not fast enough"
     return [problem("timers", what, 'Start the service with its part "timers"; see its log for why one does not fire.')]
-
-
-async def parked(case: Case) -> Sequence[Finding]:
-    """Name the handlers that could not handle something, with the first reason of each."""
-    records = await case.service.store.parking.list()
-    by_handler = Counter(record.handler for record in records)
-    found = []
-    for handler, count in sorted(by_handler.items()):
-        keys = {record.record.key for record in records if record.handler == handler}
-        first = next(record for record in records if record.handler == handler)
-        reason = first.reason.strip().splitlines()[-1]
-        found.append(
-            problem(
-                f"handler {handler}",
-                f"{count} events of {len(keys)} keys are parked, the first since {first.parked:%Y-%m-%d %H:%M} because:"
-                f" {reason}",
-                "See `corelib parked list`; mend the cause, then `corelib parked retry`.",
-            )
-        )
-    return found
 
 
 async def schema(case: Case) -> Sequence[Finding]:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Literal
 from uuid import uuid4
 
+import orjson
 from botocore.exceptions import ClientError
 
 from corelib.aws.clients import backoff
@@ -23,12 +24,13 @@ from corelib.dynamo.layout import instant, key_of, microseconds, record_item, re
 from corelib.dynamo.parts import ROOM, joined, keys_of, parts_of
 from corelib.errors import Conflict
 from corelib.message import Record
-from corelib.parking import parked_as
-from corelib.store import CLAIM, Failure, Parked, Queued
+from corelib.parking import parked_as, time_of
+from corelib.store import CLAIM, Failure, Parked, Queue, Queued
 
 _RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
 _LONGEST_SORT = 1_000
 _ATTEMPTS = 20
+_TOLD = ("handler", "key", "number", "reason", "parked", "headers")
 _BETWEEN = b"\n"  # headers and body: JSON has none within
 _WAITS = Failure("waits behind a parked event of its key")
 _Outcome = Literal["done", "known", "raced"]
@@ -44,7 +46,7 @@ class Parking:
 
     async def keys(self) -> frozenset[tuple[str, str]]:
         """Return every handler and key that is parked."""
-        return frozenset((item["handler"]["S"], item["key"]["S"]) for item in await self._items(_QUEUES))
+        return frozenset(map(_name, await self._items(_QUEUES)))
 
     async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
         """Append a record to its key's queue, begun where there is none."""
@@ -110,6 +112,16 @@ class Parking:
                 return
             await backoff(min(attempt, 3))
         raise Conflict(f"others kept changing the queue of {parked.record.key} for {parked.handler}")
+
+    async def queues(self) -> Sequence[Queue]:
+        """Return what is parked by handler and key, in the order of their first records; no body is read."""
+        sizes = {_name(item): int(item["records"]["N"]) for item in await self._items(_QUEUES)}
+        firsts: dict[tuple[str, str], Attribute] = {}
+        async for item in self._query(_RECORDS, only=_TOLD):
+            if _number(item) < _number(firsts.setdefault(_name(item), item)):
+                firsts[_name(item)] = item
+        there = sorted((item for name, item in firsts.items() if name in sizes), key=_number)
+        return [_queue(item, sizes[_name(item)]) for item in there]
 
     async def sizes(self) -> Mapping[str, Queued]:
         """Return how much is parked, by handler, and since when its oldest queue is there."""
@@ -225,6 +237,11 @@ class Parking:
         return {**queue, "records": attribute(int(queue["records"]["N"]) + records), "version": number}
 
     async def _items(self, partition: str, handler: str | None = None) -> list[Attribute]:
+        return [item async for item in self._query(partition, handler)]
+
+    async def _query(
+        self, partition: str, handler: str | None = None, *, only: Sequence[str] = ()
+    ) -> AsyncIterator[Attribute]:
         condition, values = "pk = :pk", {":pk": attribute(partition)}
         if handler is not None:
             condition += " AND begins_with(sk, :handler)"
@@ -235,7 +252,12 @@ class Parking:
             "ExpressionAttributeValues": values,
             "ConsistentRead": True,
         }
-        return [item async for page in self._client.pages("Query", **query) for item in page["Items"]]
+        if only:
+            query["ProjectionExpression"] = ", ".join(f"#{name}" for name in only)
+            query["ExpressionAttributeNames"] = {f"#{name}": name for name in only}
+        async for page in self._client.pages("Query", **query):
+            for item in page["Items"]:
+                yield item
 
     async def _parked(self, item: Attribute) -> Parked | None:
         """Return what is parked in an item; None where it was taken out while this was read."""
@@ -253,7 +275,7 @@ class Parking:
     ) -> Sequence[Parked]:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
         items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
-        items.sort(key=lambda item: int(item["number"]["N"]))
+        items.sort(key=_number)
         found: list[Parked] = []
         for item in items:
             if len(found) == limit:
@@ -271,6 +293,14 @@ def _kept(record: Record, number: Attribute) -> tuple[Attribute, list[Attribute]
         return item, []
     parts = parts_of(_whole(number), headers + _BETWEEN + record.payload)
     return {"channel": item["channel"], "key": item["key"], "parts": attribute(len(parts))}, parts
+
+
+def _name(item: Attribute) -> tuple[str, str]:
+    return item["handler"]["S"], item["key"]["S"]
+
+
+def _number(item: Attribute) -> int:
+    return int(item["number"]["N"])
 
 
 def _parts_in(item: Attribute) -> int:
@@ -313,4 +343,15 @@ def _parked(item: Attribute) -> Parked:
         traceback=item["traceback"]["S"],
         attempts=int(item["attempts"]["N"]),
         parked=instant(int(item["parked"]["N"])),
+    )
+
+
+def _queue(first: Attribute, records: int) -> Queue:
+    headers = first["headers"]["S"] if "headers" in first else "[]"
+    return Queue(
+        *_name(first),
+        records=records,
+        since=instant(int(first["parked"]["N"])),
+        reason=first["reason"]["S"],
+        time=time_of(orjson.loads(headers)),
     )

@@ -7,8 +7,8 @@ from dataclasses import replace
 from corelib.memory.database import Database
 from corelib.memory.link import Link
 from corelib.message import Record
-from corelib.parking import parked_as
-from corelib.store import CLAIM, Failure, Parked, Queued
+from corelib.parking import parked_as, time_of
+from corelib.store import CLAIM, Failure, Parked, Queue, Queued
 
 _WAITS = Failure("waits behind a parked event of its key")
 
@@ -39,6 +39,16 @@ class MemoryParking:
     async def remove(self, parked: Parked) -> None:
         """Take one record out."""
         await self._link.call("unpark", lambda: self._remove(parked))
+
+    async def queues(self) -> Sequence[Queue]:
+        """Return what is parked by handler and key, in the order of their first records."""
+        queues: dict[tuple[str, str], list[Parked]] = {}
+        for parked in await self.list():
+            queues.setdefault((parked.handler, parked.record.key), []).append(parked)
+        return [
+            Queue(*names, len(queue), queue[0].parked, queue[0].reason, time_of(queue[0].record.headers))
+            for names, queue in queues.items()
+        ]
 
     async def sizes(self) -> Mapping[str, Queued]:
         """Return how much is parked, by handler."""

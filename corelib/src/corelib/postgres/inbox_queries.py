@@ -74,6 +74,13 @@ LIST_QUEUE = """
 SELECT * FROM parked WHERE handler = $1 AND md5(key) = md5($2) AND key = $2 ORDER BY id LIMIT $3
 """
 
+# -- list_queues -- each with its first record, of which the body stays where it is.
+LIST_QUEUES = """
+SELECT first.handler, first.key, records, parked, reason, headers
+FROM (SELECT min(id) AS id, count(*) AS records FROM parked GROUP BY handler, key) AS queue
+JOIN parked AS first USING (id) ORDER BY id
+"""
+
 # -- unpark --
 UNPARK = "DELETE FROM parked WHERE id = $1"
 

@@ -7,11 +7,11 @@ import asyncpg
 import orjson
 
 from corelib.message import Record
-from corelib.parking import parked_as
+from corelib.parking import parked_as, time_of
 from corelib.postgres import inbox_queries as queries
 from corelib.postgres.pool import Pool
 from corelib.postgres.transaction import headers_of
-from corelib.store import Failure, Parked, Queued
+from corelib.store import Failure, Parked, Queue, Queued
 
 _WAITS = Failure("waits behind a parked event of its key")
 
@@ -60,6 +60,22 @@ class PostgresParking:
         """Take one record out."""
         async with self._locked(parked.handler, parked.record.key) as connection:
             await connection.execute(queries.UNPARK, int(parked.id))
+
+    async def queues(self) -> Sequence[Queue]:
+        """Return what is parked by handler and key, in the order of their first records; no body is read."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(queries.LIST_QUEUES)
+        return [
+            Queue(
+                handler=row["handler"],
+                key=row["key"],
+                records=row["records"],
+                since=row["parked"],
+                reason=row["reason"],
+                time=time_of(orjson.loads(row["headers"])),
+            )
+            for row in rows
+        ]
 
     async def sizes(self) -> Mapping[str, Queued]:
         """Return how much is parked, by handler."""
