@@ -23,9 +23,10 @@ class Drawn(Event, type="test.drawn.v1", channels=(Channel("notes", partitions=1
 
 
 async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
-    assert f"problem topic {kafka.topic('notes')}: the topic does not exist" in await said(
-        topics.topics, on_kafka(kafka)
-    )
+    service, missing = on_kafka(kafka), f"problem topic {kafka.topic('notes')}: the topic does not exist"
+    assert f"{missing}: events for it wait in the outbox" in await said(topics.topics, service)
+    service.publishes = frozenset()  # but it is taken from
+    assert f"{missing}: nothing that others publish to it is handled here" in await said(topics.topics, service)
 
 
 @pytest.mark.parametrize(

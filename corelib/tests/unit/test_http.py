@@ -15,13 +15,15 @@ from structlog.testing import capture_logs
 from corelib.api import Api, get, post
 from corelib.clock import SystemClock
 from corelib.documents import Table, documents
-from corelib.errors import Problem
+from corelib.errors import Problem, Unavailable
+from corelib.http import server
 from corelib.http.server import application
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event
 from corelib.transaction import Origin, Transaction
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+LOCKED = 503
 Client = TestClient[web.Request, web.Application]
 
 
@@ -40,6 +42,8 @@ class Doors(Api):
             raise Problem(409, "no-such-door", "There is none.")
         if number == 0:
             raise RuntimeError("a fault of ours")
+        if number == LOCKED:
+            raise Unavailable(body.words, "its table is missing")
         return Ask(words=f"{number}: {body.words}")
 
     @get("/doors/closed")
@@ -120,6 +124,20 @@ async def test_a_refusal_is_a_problem_on_the_trace_of_its_caller(
     answer = await client.request(method, path, json={"words": "hi"}, headers=headers)
     problem: dict[str, Any] = await answer.json(content_type="application/problem+json")
     assert (problem["status"], problem["trace_id"]) == (status, TRACE)
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(60.0, 1), (0.0, 2)])
+async def test_what_is_unavailable_is_said_in_the_log_once_a_minute(
+    doors: tuple[Client, Doors], monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
+) -> None:
+    """A store may pass its check and yet lack a table: then nothing else tells why requests get 503."""
+    monkeypatch.setattr(server, "_REPEATED_SECONDS", seconds)
+    with capture_logs() as logs:
+        for dependency in ("postgres", "postgres", "mail"):
+            assert (await doors[0].post(f"/doors/{LOCKED}", json={"words": dependency})).status == LOCKED
+    said = [f"{one['log_level']} {one['path']} {one['reason']}" for one in logs]
+    missing = [f"warning /doors/503 {name} is unavailable: its table is missing" for name in ("postgres", "mail")]
+    assert said == [missing[0]] * lines + [missing[1]]
 
 
 REFUSED = [

@@ -9,6 +9,7 @@ from corelib.kafka.broker import Kafka
 from corelib.kafka.lag import Lag, lag_of, members_of
 from corelib.message import Channel, Transport
 from corelib.postgres.store import Postgres
+from corelib.transaction import channels_of
 
 # Headers, key and the batch around one record.
 _OVERHEAD_BYTES = 16 * 1024
@@ -21,6 +22,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 async def topics(case: Case) -> Sequence[Finding]:
     """Compare topics and their settings with what the service promises."""
     kafka, channels = _kafka(case), _channels(case)
+    published = {channel.name for channel in channels_of(case.service.publishes)}
     names = {kafka.topic(name) for name in channels}
     async with administering(kafka.cluster) as admin:
         known = await topics_of(admin, names)
@@ -30,14 +32,21 @@ async def topics(case: Case) -> Sequence[Finding]:
     for name, channel in sorted(channels.items()):
         topic = known.get(kafka.topic(name))
         if topic is None:
-            what = "the topic does not exist: events for it wait in the outbox, and so do those behind them"
-            found.append(problem(f"topic {kafka.topic(name)}", what, "Create it, or run the service's --provision."))
+            found.append(_missing(kafka.topic(name), published=name in published))
         else:
             found += judge_replication(topic, settings[topic.name], brokers)
             found += _cleaned(topic, settings[topic.name], channel)
             found += _kept(topic, settings[topic.name], case.service.origin.remember, window_of(case))
             found += _sizes(topic, settings[topic.name], channel)
     return found
+
+
+def _missing(topic: str, *, published: bool) -> Finding:
+    if published:
+        what = "the topic does not exist: events for it wait in the outbox, and so do those behind them"
+        return problem(f"topic {topic}", what, "Create it, or run the service's --provision.")
+    what = "the topic does not exist: nothing that others publish to it is handled here"
+    return problem(f"topic {topic}", what, "Create it, or run the --provision of the service that publishes to it.")
 
 
 def judge_replication(topic: Topic, settings: Mapping[str, str], brokers: int) -> Iterator[Finding]:

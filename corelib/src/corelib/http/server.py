@@ -1,5 +1,6 @@
 """The aiohttp application of a service: its apis behind tracing, metrics and problem documents."""
 
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from pydantic_core import to_json
 from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.cancellation import own_cancellation_only
-from corelib.errors import TooLarge
+from corelib.errors import TooLarge, Unavailable
 from corelib.http import problem
 from corelib.http.binding import Signature, binder, route, signature
 from corelib.http.idempotency import InFlight, Key, key_of, remember
@@ -25,6 +26,7 @@ from corelib.tracing import current_traceparent, opener
 from corelib.transaction import Transaction
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_REPEATED_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,7 @@ def observed(address: str, handler: Handler) -> Handler:
 
     A wrapper of each handler: the way that aiohttp takes to a middleware costs as much as all that is done here.
     """
-    opened = opener()
+    opened, outages = opener(), _Outages()
 
     async def observe(request: web.Request) -> web.StreamResponse:
         began = time.perf_counter()
@@ -105,7 +107,7 @@ def observed(address: str, handler: Handler) -> Handler:
                     with own_cancellation_only:
                         response = await handler(request)
                 except Exception as error:  # noqa: BLE001 -- one that is a fault of ours is logged there
-                    response = _refused(request, error)
+                    response = _refused(request, error, outages)
                 status = response.status
                 return response
         finally:
@@ -115,7 +117,20 @@ def observed(address: str, handler: Handler) -> Handler:
     return observe
 
 
-def _refused(request: web.Request, error: Exception) -> web.Response:
+class _Outages:
+    """Says of what an endpoint needs and is unavailable why, once a minute: each request finds it so meanwhile."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def say(self, request: web.Request, error: Unavailable) -> None:
+        now = time.monotonic()
+        if now - self._said.get(error.dependency, -math.inf) >= _REPEATED_SECONDS:
+            self._said[error.dependency] = now
+            log.warning("request needs what is away", method=request.method, path=request.path, reason=str(error))
+
+
+def _refused(request: web.Request, error: Exception, outages: _Outages) -> web.Response:
     known = problem.of(error)
     if known is None:
         log.error("request failed", method=request.method, path=request.path, exc_info=error)
@@ -123,6 +138,8 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
     elif isinstance(error, TooLarge):
         # What is too large is said here, not to the caller, who knows nothing of events and channels.
         log.warning("request asks for too much", method=request.method, path=request.path, reason=str(error))
+    elif isinstance(error, Unavailable):
+        outages.say(request, error)
     return problem.response(known)
 
 
