@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 
+from contract.booked import LEDGER, MAILS
 from contract.stand import CREATE, QUEUE, SEEN, TOPIC, Charged, Counted, Stand
 from corelib.aws.clients import Aws
 from corelib.broker import Broker
@@ -64,3 +65,20 @@ async def kafka(kafka_bootstrap: str) -> AsyncIterator[Kafka]:
     await kafka.open()
     yield kafka
     await kafka.close()
+
+
+@pytest_asyncio.fixture
+async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
+    aws = Aws(endpoint_url=aws_endpoint, prefix=f"t{uuid4().hex[:10]}-")
+    await aws.open()
+    yield aws
+    await aws.close()
+
+
+@pytest_asyncio.fixture
+async def sqs(aws: Aws) -> AsyncIterator[Sqs]:
+    sqs = Sqs(aws, poll_seconds=1)
+    await sqs.open()
+    await sqs.provision([MAILS, LEDGER])
+    yield sqs
+    await sqs.close()

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -23,14 +22,6 @@ CALLS = Channel("calls", Transport.SQS, max_receives=3)
 def record(number: int, channel: str = "mails", key: str = "k", size: int = 0) -> Record:
     headers = (("ce_specversion", "1.0"), ("ce_id", f"id-{number}"), ("ce_type", "test.mailed.v1"))
     return Record(channel, key, headers, b'{"n":%d,"x":"%s"}' % (number, b"." * size))
-
-
-@pytest_asyncio.fixture
-async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
-    aws = Aws(endpoint_url=aws_endpoint, prefix=f"t{uuid4().hex[:10]}-")
-    await aws.open()
-    yield aws
-    await aws.close()
 
 
 @pytest_asyncio.fixture

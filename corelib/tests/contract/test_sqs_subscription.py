@@ -1,82 +1,26 @@
-"""Taking from SQS, against a real endpoint: by itself, and with a consumer and the inbox of a DynamoDB store behind."""
+"""Taking from SQS, against a real endpoint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, cast
-from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
-from corelib.actor import Actor, receive
+from contract.booked import LEDGER, MAILS, Booked, found, record, waiting
 from corelib.aws.clients import Aws
 from corelib.broker import Delivery
-from corelib.clock import SystemClock
-from corelib.config import ServiceSettings
-from corelib.consumer.consumer import Consumer
-from corelib.documents import Table
-from corelib.dynamo.store import Dynamo
-from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Unavailable
-from corelib.ids import uuid7
-from corelib.message import Channel, Envelope, Event, Record, Transport
 from corelib.metrics import AWS_CALLS
-from corelib.parking import MALFORMED
-from corelib.service import Service
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import BATCH, Queues
 from corelib.sqs.subscription import SqsSubscription
-from corelib.testing.running import free_port, running, until
-from corelib.transaction import Origin
+from corelib.testing.running import until
 from devstack.cable import Cable
-
-MAILS = Channel("mails", Transport.SQS)
-LEDGER = Channel("ledger.fifo", Transport.SQS)
-SEEN = Table("seen", "name")
-
-
-class Booked(Event, type="test.booked.v1", channels=(LEDGER,), key="name"):
-    name: str
-    number: int
-
-
-@dataclass(frozen=True)
-class Bookkeeper(Actor):
-    store: Dynamo
-
-    @receive
-    async def booked(self, event: Booked, tx: DynamoTransaction) -> None:
-        page = await self.store.get(SEEN, {"name": event.name}) or {"name": event.name, "numbers": [], "version": 0}
-        following = {**page, "numbers": [*page["numbers"], event.number], "version": page["version"] + 1}
-        tx.put(SEEN, following, **({"version": page["version"]} if page["version"] else {"new": True}))
-
-
-def record(number: int, channel: Channel = MAILS, key: str = "k") -> Record:
-    envelope = Envelope(uuid7(), Booked.type, "test", SystemClock().now(), key)
-    return envelope.record(channel.name, Booked(name=key, number=number).model_dump_json().encode())
 
 
 def number(delivery: Delivery) -> int:
     return Booked.model_validate_json(delivery.record.payload).number
-
-
-@pytest_asyncio.fixture
-async def aws(aws_endpoint: str) -> AsyncIterator[Aws]:
-    aws = Aws(endpoint_url=aws_endpoint, prefix=f"t{uuid4().hex[:10]}-")
-    await aws.open()
-    yield aws
-    await aws.close()
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def sqs(aws: Aws) -> AsyncIterator[Sqs]:
-    sqs = Sqs(aws, poll_seconds=1)
-    await sqs.open()
-    await sqs.provision([MAILS, LEDGER])
-    yield sqs
-    await sqs.close()
 
 
 @asynccontextmanager
@@ -99,14 +43,6 @@ async def take(subscription: SqsSubscription, count: int) -> list[Delivery]:
     return taken
 
 
-async def waiting(aws: Aws, queue: str = MAILS.name) -> tuple[int, int]:
-    """How many messages of a queue can be received, and how many are in somebody's hand."""
-    queues = Queues(aws)
-    answer = await queues.call("GetQueueAttributes", QueueUrl=await queues.url(queue), AttributeNames=["All"])
-    attributes = answer["Attributes"]
-    return int(attributes["ApproximateNumberOfMessages"]), int(attributes["ApproximateNumberOfMessagesNotVisible"])
-
-
 async def test_what_was_sent_is_received_and_what_is_done_is_deleted(sqs: Sqs, aws: Aws) -> None:
     sent = [record(n, key=f"k-{n}") for n in range(25)]
     assert all(await sqs.send(sent))
@@ -117,11 +53,7 @@ async def test_what_was_sent_is_received_and_what_is_done_is_deleted(sqs: Sqs, a
         assert [set(each.record.headers) for each in by_number] == [set(each.headers) for each in sent]
         for delivery in taken:
             await subscription.done(delivery)
-        await until(lambda: _is(waiting(aws), (0, 0)))
-
-
-async def _is(found: Awaitable[object], expected: object) -> bool:
-    return await found == expected
+        await until(lambda: found(waiting(aws), (0, 0)))
 
 
 async def test_what_is_not_done_is_given_back_at_the_end(sqs: Sqs, aws: Aws) -> None:
@@ -267,10 +199,11 @@ async def test_a_cut_connection_delays_deletion_but_loses_nothing(sqs: Sqs, aws:
         await until(lambda: _reached(lambda: deleting._value.get() > before + 6))
         assert await waiting(aws) == (0, 12)
         await cable.plug()
-        await until(lambda: _is(waiting(aws), (0, 0)))
+        await until(lambda: found(waiting(aws), (0, 0)))
         await subscription.close()
 
 
+@pytest.mark.usefixtures("sqs")
 async def test_a_broken_connection_is_told_to_the_consumer(aws: Aws) -> None:
     async with Cable(str(aws.endpoint_url)) as cable:
         through = Aws(endpoint_url=cable.address, prefix=aws.prefix)
@@ -285,76 +218,3 @@ async def test_a_broken_connection_is_told_to_the_consumer(aws: Aws) -> None:
 async def test_a_missing_queue_is_unavailable(aws: Aws) -> None:
     with pytest.raises(Unavailable, match="does not exist"):
         await SqsSubscription(Queues(aws), ["nowhere"]).open()
-
-
-@pytest_asyncio.fixture
-async def store(aws: Aws) -> AsyncIterator[Dynamo]:
-    store = Dynamo("books", aws, tables=(SEEN,))
-    await store.provision()
-    await store.open(Origin("test", SystemClock(), frozenset({Booked})))
-    yield store
-    await store.close()
-
-
-@asynccontextmanager
-async def consuming(sqs: Sqs, store: Dynamo, channel: Channel) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    consumer = Consumer(lambda: sqs.subscribe("books", [channel]), list(Bookkeeper(store).routes()), store)
-    running = asyncio.create_task(consumer.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, 30)
-
-
-async def seen(store: Dynamo, name: str) -> list[int]:
-    page = await store.get(SEEN, {"name": name})
-    return page["numbers"] if page else []
-
-
-async def test_a_fifo_queue_feeds_actors_in_order_and_once(sqs: Sqs, aws: Aws, store: Dynamo) -> None:
-    records = [record(n, LEDGER, key) for n in range(10) for key in ("a", "b")]
-    async with consuming(sqs, store, LEDGER):
-        await sqs.send(records)
-        await until(lambda: _is(_both(store), (list(range(10)), list(range(10)))))
-        await until(lambda: _is(waiting(aws, LEDGER.name), (0, 0)))
-
-
-async def _both(store: Dynamo) -> tuple[list[int], list[int]]:
-    return await seen(store, "a"), await seen(store, "b")
-
-
-async def test_a_record_that_arrives_twice_has_its_effect_once(sqs: Sqs, aws: Aws, store: Dynamo) -> None:
-    once = [record(n, key=f"k-{n}") for n in range(8)]
-    await sqs.send(once * 2)
-    async with consuming(sqs, store, MAILS):
-        await until(lambda: _is(waiting(aws), (0, 0)))
-    assert [await seen(store, f"k-{n}") for n in range(8)] == [[n] for n in range(8)]
-
-
-async def test_a_message_that_is_no_event_is_parked_and_the_rest_flow(sqs: Sqs, aws: Aws, store: Dynamo) -> None:
-    queues = Queues(aws)
-    url = await queues.url(MAILS.name)
-    await queues.call("SendMessage", QueueUrl=url, MessageBody="not an event")
-    binary = {"raw": {"DataType": "Binary", "BinaryValue": "AAE="}, "ce_id": {"DataType": "String", "StringValue": "x"}}
-    await queues.call("SendMessage", QueueUrl=url, MessageBody="{}", MessageAttributes=binary)
-    await sqs.send([record(1)])
-    async with consuming(sqs, store, MAILS):
-        await until(lambda: _is(waiting(aws), (0, 0)))
-    assert await seen(store, "k") == [1]
-    parked = await store.parking.list(MALFORMED)
-    assert sorted(each.record.payload for each in parked) == [b"not an event", b"{}"]
-
-
-async def test_a_service_takes_from_queues_what_goes_to_no_topic(sqs: Sqs, aws: Aws) -> None:
-    store = Dynamo("books", aws, tables=(SEEN,))
-    settings = ServiceSettings(provision=True, port=free_port())
-    actors = [Bookkeeper(store)]
-    service = Service("books", settings, store=store, actors=actors, publishes=[Booked], brokers=[sqs])
-    assert [part.name for part in service._consumers()] == ["consumer-sqs"]
-    async with running(service):
-        for n in range(3):
-            async with store.transaction() as tx:
-                tx.publish(Booked(name="a", number=n))
-        await until(lambda: _is(seen(store, "a"), [0, 1, 2]))
