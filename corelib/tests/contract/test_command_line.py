@@ -16,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from written import written
 
 from corelib.cli import frame
 from corelib.cli.frame import opened
@@ -50,15 +51,7 @@ def build(settings: ServiceSettings) -> Service:
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, kafka_bootstrap: str) -> str:
-    name = f"svc_{uuid4().hex[:8]}"
-    (tmp_path / f"{name}.py").write_text(SERVICE.replace("NAME", name))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setenv("CORELIB_APP", name)
-    monkeypatch.setenv("SOUK_POSTGRES_DSN", database)
-    monkeypatch.setenv("SOUK_KAFKA_BOOTSTRAP", kafka_bootstrap)
-    monkeypatch.setenv("SOUK_KAFKA_PREFIX", f"t{name}-")
-    return name
+    return written(SERVICE, tmp_path, monkeypatch, SOUK_POSTGRES_DSN=database, SOUK_KAFKA_BOOTSTRAP=kafka_bootstrap)
 
 
 def fill(app: str, count: int) -> None:

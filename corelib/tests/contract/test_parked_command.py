@@ -1,13 +1,13 @@
 """`corelib parked`, given as an operator gives it, on a real store."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from written import written
 
 from corelib.cli import frame
 from corelib.cli.frame import opened
@@ -72,12 +72,7 @@ HANDLER = "Shelves.filled"
 
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> str:
-    name = f"svc_{uuid4().hex[:8]}"
-    (tmp_path / f"{name}.py").write_text(SERVICE.replace("NAME", name))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setenv("CORELIB_APP", name)
-    monkeypatch.setenv("SOUK_POSTGRES_DSN", database)
+    name = written(SERVICE, tmp_path, monkeypatch, SOUK_POSTGRES_DSN=database)
     service = Target(name).service()
     asyncio.run(service.store.provision())
     return name

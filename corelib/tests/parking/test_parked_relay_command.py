@@ -5,9 +5,9 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
+import written
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -19,29 +19,6 @@ from corelib.service import Service
 from corelib.store import Failure
 from corelib.testing.running import free_port, running, until
 
-SERVICE = """
-from corelib.config import ServiceSettings
-from corelib.dynamo.store import Dynamo
-from corelib.kafka.broker import Kafka
-from corelib.message import Channel, Event
-from corelib.postgres.store import Postgres
-from corelib.service import Service
-
-
-class Filled(Event, type="test.filled.v1", channels=(Channel("shelves", partitions=1),), key="shelf"):
-    shelf: str
-    number: int
-    text: str = ""
-
-
-def build(settings: ServiceSettings) -> Service:
-    broker = Kafka(settings.kafka(), prefix=settings.kafka_prefix)
-    return Service("shelves", settings, store=STORE, publishes=[Filled], brokers=[broker])
-"""
-STORES = {
-    "postgres": 'Postgres(settings.postgres_dsn, schema="NAME")',
-    "dynamodb": 'Dynamo("shelves", settings.aws())',
-}
 HANDLER = "relay-kafka/shelves"
 _NARROW, _WIDE = 50_000, 500_000
 
@@ -91,21 +68,19 @@ class Shelves:
         return [int(number) for body in bodies for number in re.findall(rb'"number":(\d+)', body)]
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=written.STORES)
 def shelves(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str
 ) -> Shelves:
-    name = f"svc_{uuid4().hex[:8]}"
-    (tmp_path / f"{name}.py").write_text(SERVICE.replace("STORE", STORES[request.param]).replace("NAME", name))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.setenv("CORELIB_APP", name)
-    monkeypatch.setenv("SOUK_POSTGRES_DSN", request.getfixturevalue("database"))
-    monkeypatch.setenv("SOUK_AWS_ENDPOINT_URL", request.getfixturevalue("aws_endpoint"))
-    monkeypatch.setenv("SOUK_AWS_PREFIX", f"{name}-")
-    monkeypatch.setenv("SOUK_KAFKA_BOOTSTRAP", kafka_bootstrap)
-    monkeypatch.setenv("SOUK_KAFKA_PREFIX", f"{name}-")
-    monkeypatch.setenv("SOUK_PORT", str(free_port()))
+    name = written.written(
+        written.shelves(request.param, partitions=1),
+        tmp_path,
+        monkeypatch,
+        SOUK_POSTGRES_DSN=request.getfixturevalue("database"),
+        SOUK_AWS_ENDPOINT_URL=request.getfixturevalue("aws_endpoint"),
+        SOUK_KAFKA_BOOTSTRAP=kafka_bootstrap,
+        SOUK_PORT=str(free_port()),
+    )
     return Shelves(name, kafka_bootstrap, f"{name}-")
 
 

@@ -11,11 +11,12 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 import pytest
 import pytest_asyncio
+from written import STORES, shelves, written
 
 from corelib.cli import frame
 from corelib.cli.frame import opened
@@ -26,43 +27,21 @@ from corelib.service import Service
 from corelib.testing.running import until
 from replay.steps import everything, publish
 
-SERVICE = """
-from corelib.config import ServiceSettings
-from corelib.dynamo.store import Dynamo
-from corelib.kafka.broker import Kafka
-from corelib.message import Channel, Event
-from corelib.postgres.store import Postgres
-from corelib.service import Service
-
-
-class Walked(Event, type="test.walked.v1", channels=(Channel("walks", partitions=2),), key="who"):
-    who: str
-    number: int
-
-
-def build(settings: ServiceSettings) -> Service:
-    kafka = Kafka(settings.kafka(), prefix=settings.kafka_prefix)
-    return Service("walks", settings, store=STORE, publishes=[Walked], brokers=[kafka])
-"""
-STORES = {
-    "postgres": 'Postgres(settings.postgres_dsn, schema="NAME")',
-    "dynamodb": 'Dynamo("walks", settings.aws())',
-}
 COUNT, KEYS = 60, 3
 _PATIENCE_SECONDS = 60
 
 
-class Walks:
+class Shelves:
     """A service that has delivered some events, none of which is on its topic."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def walked(self) -> None:
+    async def fill(self) -> None:
         (kind,) = self._service.publishes
-        events = [kind.model_validate({"who": f"k{number % KEYS}", "number": number}) for number in range(COUNT)]
+        events = [kind.model_validate({"shelf": f"k{number % KEYS}", "number": number}) for number in range(COUNT)]
         await publish(self._service.store, *events)
-        reader = self._service.store.outbox("kafka", frozenset({"walks"}))
+        reader = self._service.store.outbox("kafka", frozenset({"shelves"}))
         assert await reader.acquire("test")
         while pending := await reader.read(1_000):
             await reader.acknowledge(pending)
@@ -85,28 +64,23 @@ class Walks:
 
 
 @pytest_asyncio.fixture(params=STORES)
-async def walks(
+async def filled(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str
-) -> AsyncIterator[Walks]:
-    name = f"svc_{uuid4().hex[:8]}"
-    (tmp_path / f"{name}.py").write_text(SERVICE.replace("STORE", STORES[request.param]).replace("NAME", name))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    for variable, value in {
-        "CORELIB_APP": name,
-        "SOUK_POSTGRES_DSN": request.getfixturevalue("postgres_dsn"),
-        "SOUK_AWS_ENDPOINT_URL": request.getfixturevalue("aws_endpoint"),
-        "SOUK_AWS_PREFIX": f"{name}-",
-        "SOUK_KAFKA_BOOTSTRAP": kafka_bootstrap,
-        "SOUK_KAFKA_PREFIX": f"{name}-",
-        "COLUMNS": "200",
-        "TERM": "xterm",
-    }.items():
-        monkeypatch.setenv(variable, value)
+) -> AsyncIterator[Shelves]:
+    name = written(
+        shelves(request.param, partitions=2),
+        tmp_path,
+        monkeypatch,
+        SOUK_POSTGRES_DSN=request.getfixturevalue("postgres_dsn"),
+        SOUK_AWS_ENDPOINT_URL=request.getfixturevalue("aws_endpoint"),
+        SOUK_KAFKA_BOOTSTRAP=kafka_bootstrap,
+        COLUMNS="200",
+        TERM="xterm",
+    )
     service = Target(name).service()
     await service.provision()
     async with opened(service, brokers=True):
-        yield Walks(service)
+        yield Shelves(service)
 
 
 async def begun(*arguments: str, stderr: int = PIPE) -> Process:
@@ -121,11 +95,11 @@ async def end(process: Process) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), (complaints or b"").decode()
 
 
-async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_it_names(walks: Walks) -> None:
-    await walks.walked()
+async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_it_names(filled: Shelves) -> None:
+    await filled.fill()
     go = ("--go", "--reason", "a test", "--who", "ann")
     process = await begun("replay", *go, "--rate", "4")  # one at a time, for a quarter of a minute
-    await until(lambda: walks.has(5))
+    await until(lambda: filled.has(5))
     process.send_signal(signal.SIGINT)
     code, _, complaints = await end(process)
     assert code == frame.INTERRUPTED
@@ -133,7 +107,7 @@ async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_
     command = re.search(r"^It can be gone on with: corelib (replay --resume (\S+))$", complaints, re.MULTILINE)
     assert command is not None
 
-    stopped, before = await walks.operation(command[2]), await walks.topic()
+    stopped, before = await filled.operation(command[2]), await filled.topic()
     reached = stopped.progress["sent"]
     assert stopped.ended is None
     # What was on its way when Ctrl-C came may have arrived.
@@ -142,23 +116,23 @@ async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_
     code, out, complaints = await end(await begun(*shlex.split(command[1]), "--rate", "0", "--who", "bob"))
     assert (code, complaints.splitlines()[-1]) == (frame.OK, f"Sending: {COUNT} of {COUNT}.")
     assert f"Sent {COUNT} events again. It is written down as {command[2]}." in out
-    times = Counter(await walks.topic())
+    times = Counter(await filled.topic())
     assert set(times) == set(range(COUNT))
     assert {number for number, count in times.items() if count > 1} <= set(before)
     assert times.total() - COUNT <= len(before) - reached
     for key in range(KEYS):
-        of_the_key = [number for number in dict.fromkeys(await walks.topic()) if number % KEYS == key]
+        of_the_key = [number for number in dict.fromkeys(await filled.topic()) if number % KEYS == key]
         assert of_the_key == sorted(of_the_key)
 
-    final = await walks.operation(command[2])
+    final = await filled.operation(command[2])
     assert (final.who, final.progress["sent"], final.ended is None) == ("ann", COUNT, False)
     code, out, _ = await end(await begun("outbox", "audit"))
     assert re.search(rf"replay resumed\W+bob\W+a test\W.*of {command[2]}, from {reached} ", out)
 
 
-async def test_on_a_terminal_a_bar_is_drawn_and_what_was_asked_goes_where_it_is_sent(walks: Walks) -> None:
+async def test_on_a_terminal_a_bar_is_drawn_and_what_was_asked_goes_where_it_is_sent(filled: Shelves) -> None:
     """Standard output is for what was asked, so that it can be kept."""
-    await walks.walked()
+    await filled.fill()
     controller, terminal = os.openpty()
     process = await begun("replay", "--go", "--reason", "a test", stderr=terminal)
     os.close(terminal)
@@ -180,8 +154,8 @@ def all_of(controller: int) -> str:
     return b"".join(parts).decode()
 
 
-async def test_to_a_log_a_line_is_said_at_each_tenth(walks: Walks) -> None:
-    await walks.walked()
+async def test_to_a_log_a_line_is_said_at_each_tenth(filled: Shelves) -> None:
+    await filled.fill()
     # Five at a time, which is less than a tenth.
     code, out, complaints = await end(await begun("replay", "--go", "--reason", "a test", "--rate", "20"))
     assert code == frame.OK
