@@ -16,10 +16,11 @@ from corelib.api import Api, get, post
 from corelib.clock import SystemClock
 from corelib.documents import Table, documents
 from corelib.errors import Problem, Unavailable
-from corelib.http import server
+from corelib.http import problem, server
 from corelib.http.server import application
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event
+from corelib.testing.running import until
 from corelib.transaction import Origin, Transaction
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -285,3 +286,38 @@ async def test_work_that_was_cancelled_by_another_is_answered(repeated: Client) 
     with capture_logs() as logs:
         assert (await repeated.post("/abandoned")).status == 500
     assert "cancelled by somebody else" in str(logs[0]["exc_info"])
+
+
+@pytest_asyncio.fixture
+async def address() -> AsyncIterator[tuple[str, int]]:
+    """A server as a service has it: a `TestServer` would cancel what a client no longer waits for."""
+    runner = web.AppRunner(application([Doors()], Memory(), None, (), body_limit_bytes=1_000))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0]
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [("Content-Length: 100", b'{"words":'), ("Content-Length: 5\r\nContent-Encoding: gzip", b"plain")],
+    ids=["cut off", "not as it is said to be encoded"],
+)
+async def test_a_body_that_does_not_come_whole_is_no_fault_of_ours(
+    address: tuple[str, int], headers: str, body: bytes
+) -> None:
+    before = answered("POST", "/doors/{number}", 400)
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection(*address)
+        head = f"POST /doors/1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+        await until(lambda: answered("POST", "/doors/{number}", 400) == before + 1)
+    assert logs == []
+
+
+def test_what_became_of_a_commit_without_an_answer_is_not_claimed_to_be_known() -> None:
+    lost = problem.of(Unavailable("postgres", "the connection broke in COMMIT"))
+    assert lost is not None
+    assert "nothing was changed" not in lost.detail
+    assert "Idempotency-Key" in lost.detail

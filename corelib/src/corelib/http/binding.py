@@ -112,16 +112,22 @@ def binder(
             arguments["query"] = validated(sign.query.model_validate, dict(request.query))
         if sign.body is not None:
             _require_json(request)
-            try:
-                body = await request.read()
-            except web.HTTPRequestEntityTooLarge as error:
-                raise Problem(413, "content-too-large", str(error.text)) from error
-            arguments["body"] = validated(sign.body.model_validate_json, _readable(body))
+            arguments["body"] = validated(sign.body.model_validate_json, _readable(await whole_body(request)))
         if sign.wants_request:
             arguments["request"] = request
         return arguments
 
     return bind
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """Return a request's body. Raises `Problem` for one that is too large, or did not come as it was announced."""
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Problem(413, "content-too-large", str(error.text)) from error
+    except (web.RequestPayloadError, ConnectionResetError) as error:
+        raise Problem(400, "broken-body", f"The body did not come whole, or as its headers say: {error}") from error
 
 
 def _asked(operation: Operation, sign: Signature, authenticator: Authenticator | None) -> Authenticator | None:

@@ -39,7 +39,9 @@ def of(error: Exception) -> Problem | None:
     if isinstance(error, Problem):
         return error
     if isinstance(error, Unavailable):
-        problem = Problem(503, "dependency-unavailable", f"{error.dependency} does not answer; nothing was changed.")
+        # Not that nothing was changed: what did not come may be the answer to a COMMIT.
+        known = f"{error.dependency} does not answer: ask again, with the same Idempotency-Key if you sent one."
+        problem = Problem(503, "dependency-unavailable", known)
         problem.headers["Retry-After"] = str(error.retry_after_seconds)
         return problem
     if isinstance(error, Conflict):

@@ -17,7 +17,7 @@ from corelib.auth import Authenticator
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import TooLarge, Unavailable
 from corelib.http import problem
-from corelib.http.binding import Signature, binder, route, signature
+from corelib.http.binding import Signature, binder, route, signature, whole_body
 from corelib.http.idempotency import InFlight, Key, key_of, remember
 from corelib.metrics import HTTP_IN_FLIGHT, HTTP_SECONDS
 from corelib.once import run_once
@@ -183,7 +183,7 @@ def _handler(
                 request,
                 operation.path,
                 caller.user_id if caller else None,
-                await request.read(),
+                await whole_body(request),
                 operation.idempotent,
             )
         if key is None:
