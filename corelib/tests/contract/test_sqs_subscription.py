@@ -203,6 +203,20 @@ async def test_a_cut_connection_delays_deletion_but_loses_nothing(sqs: Sqs, aws:
         await subscription.close()
 
 
+async def test_a_queue_that_does_not_answer_keeps_no_stop(sqs: Sqs, aws: Aws) -> None:
+    await sqs.send([record(n) for n in range(30)])
+    async with Cable(str(aws.endpoint_url)) as cable:
+        through = Aws(endpoint_url=cable.address, prefix=aws.prefix)
+        subscription = SqsSubscription(Queues(through), [MAILS.name], poll_seconds=1)
+        await subscription.open()
+        taken = await take(subscription, 20)
+        cable.stall()
+        for delivery in taken[:10]:
+            await subscription.done(delivery)
+        async with asyncio.timeout(15):
+            await subscription.close()
+
+
 @pytest.mark.usefixtures("sqs")
 async def test_a_broken_connection_is_told_to_the_consumer(aws: Aws) -> None:
     async with Cable(str(aws.endpoint_url)) as cable:

@@ -17,6 +17,7 @@ from corelib.history import History
 from corelib.kafka.admin import administering, create, new_topic
 from corelib.kafka.batches import LARGEST_BYTES, TOPIC_BYTES, BatchSizes, too_large
 from corelib.kafka.cluster import Cluster, reason_of, unseen
+from corelib.kafka.ending import end
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
 from corelib.kafka.subscription import KafkaSubscription
@@ -69,15 +70,18 @@ class Kafka:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 await producer.start()
         except (KafkaError, TimeoutError, OSError) as error:
-            await producer.stop()
+            await end(producer)
             raise Unavailable(self.name, f"{reason_of(error)}{await self.cluster.why()}") from error
+        except BaseException:
+            await end(producer)
+            raise
         return producer
 
     async def close(self) -> None:
         """Flush and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await producer.stop()
+            await end(producer)
 
     async def check(self) -> None:
         """Raise `Unavailable` unless the cluster answers with its metadata."""
@@ -159,7 +163,7 @@ class Kafka:
             spoilt = self._spoilt
             if spoilt is self._producer and spoilt is not None:
                 self._producer = await self._start()
-                await spoilt.stop()
+                await end(spoilt)
 
     def group(self, name: str) -> str:
         """Return the physical name of a consumer group."""

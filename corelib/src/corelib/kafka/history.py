@@ -12,6 +12,7 @@ from corelib.errors import Unavailable
 from corelib.history import Page, Past, Place, Selection
 from corelib.kafka.admin import administering, topics_of
 from corelib.kafka.cluster import Cluster, reason_of
+from corelib.kafka.ending import end
 from corelib.kafka.subscription import record_of
 
 _PAGE = 500
@@ -63,7 +64,7 @@ class KafkaHistory:
         except KafkaError as error:
             raise Unavailable("kafka", reason_of(error)) from error
         finally:
-            await consumer.stop()
+            await end(consumer)
 
     async def _partitions(self, selection: Selection) -> list[TopicPartition]:
         wanted = {topic for topic, channel in self._channels.items() if channel in selection.channels}

@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from corelib.errors import Unavailable
 from corelib.kafka.admin import administering, topics_of
 from corelib.kafka.cluster import Cluster, reason_of
+from corelib.kafka.ending import end
 
 _POLL_MILLISECONDS = 2_000
 # A new cluster makes the topic of its groups at the first question about one.
@@ -60,7 +61,7 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
     except KafkaError as error:
         raise Unavailable("kafka", reason_of(error)) from error
     finally:
-        await consumer.stop()
+        await end(consumer)
     return lags
 
 

@@ -22,6 +22,7 @@ from corelib.headers import SMALL
 from corelib.kafka.admin import administering, create, new_topic, topics_of
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, as_large, encode, too_large
 from corelib.kafka.cluster import Cluster, reason_of, unseen
+from corelib.kafka.ending import STOP_SECONDS, end
 
 _RECENT = 1_000  # offsets, of receipts and of the marks that end their transactions
 _DEADLINE_SECONDS = 30.0
@@ -75,8 +76,11 @@ class KafkaLog:
                 await producer.start()
                 receipt = await self._last_receipt() if self._exactly_once else None
         except (KafkaError, TimeoutError, OSError) as error:
-            await _stop(producer)
+            await end(producer)
             raise Unavailable("kafka", reason_of(error)) from error
+        except BaseException:
+            await end(producer)
+            raise
         self._producer = producer
         return receipt
 
@@ -178,18 +182,18 @@ class KafkaLog:
     async def _last_receipt(self) -> bytes | None:
         consumer = AIOKafkaConsumer(**self._cluster.options, isolation_level="read_committed", enable_auto_commit=False)
         place = TopicPartition(receipts_of(self._name), 0)
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([place])
-            first, end = (
+            first, last = (
                 (await consumer.beginning_offsets([place]))[place],
                 (await consumer.end_offsets([place]))[place],
             )
-            for start in (max(first, end - _RECENT), first):
-                if (found := await _last_between(consumer, place, start, end)) is not None:
+            for start in (max(first, last - _RECENT), first):
+                if (found := await _last_between(consumer, place, start, last)) is not None:
                     return found
         finally:
-            await consumer.stop()
+            await end(consumer)
         return None
 
 
@@ -221,14 +225,13 @@ def _cause(producer: AIOKafkaProducer) -> BaseException | None:
 
 async def _stop(producer: AIOKafkaProducer, *, abort: bool = False) -> None:
     """Stop a producer that may be beyond saving."""
+    patience = STOP_SECONDS
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(STOP_SECONDS):
             if abort:
                 await producer.abort_transaction()
     except (KafkaError, TimeoutError) as error:
         log.debug("a transaction is left for the next producer to abort", reason=reason_of(error))
-    try:
-        async with asyncio.timeout(5):
-            await producer.stop()
-    except (KafkaError, TimeoutError) as error:
-        log.debug("a producer did not stop cleanly", reason=reason_of(error))
+        patience = 0.0
+    finally:
+        await end(producer, seconds=patience)

@@ -14,11 +14,12 @@ from corelib.broker import Assigned, Delivery
 from corelib.consumer.offsets import Offsets
 from corelib.errors import Unavailable
 from corelib.kafka.cluster import Cluster, reason_of
+from corelib.kafka.ending import end
 from corelib.message import Record
 
-_STOP_SECONDS = 10.0
 _DEADLINE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
+_COMMITTED_SECONDS = 5.0  # a broker that is away must not keep a stop, nor a rebalance, from its end
 _REVOKE_SECONDS = 10.0
 _POLL_MILLISECONDS = 200
 # With a partition left out of a poll, the poll must end soon for it to be let in again.
@@ -72,23 +73,20 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 await self._consumer.start()
         except (KafkaError, TimeoutError, OSError) as error:
-            await self._consumer.stop()
+            await end(self._consumer)
             raise Unavailable("kafka", reason_of(error)) from error
         self._committing = asyncio.create_task(self._keep_committing())
 
     async def close(self) -> None:
         """Commit what is finished and leave the group."""
         self._closing.set()
-        if self._committing is not None:
-            self._committing.cancel()
-            await asyncio.wait([self._committing])
-        await self._commit()
         try:
-            # Twice, if need be: aiokafka's fetcher loses the word to stop while it drops an assignment.
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self._consumer.stop()
-        except TimeoutError:
-            log.warning("a Kafka consumer did not stop by itself")
+            if self._committing is not None:
+                self._committing.cancel()
+                await asyncio.wait([self._committing])
+            await self._commit()
+        finally:
+            await end(self._consumer)
 
     def stop_taking(self) -> None:
         """End `deliveries`; what was yielded can still be finished."""
@@ -211,16 +209,16 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
 
     async def _commit(self) -> None:
         try:
-            reached = {partition: await self._reached(partition) for partition in list(self._books)}
-            new = {
-                partition: offset
-                for partition, offset in reached.items()
-                if (book := self._books.get(partition)) and offset > book.committed
-            }
-            if not new:
-                return
-            await self._consumer.commit(new)
-        except KafkaError as error:
+            async with asyncio.timeout(_COMMITTED_SECONDS):
+                reached = {partition: await self._reached(partition) for partition in list(self._books)}
+                new = {
+                    partition: offset
+                    for partition, offset in reached.items()
+                    if (book := self._books.get(partition)) and offset > book.committed
+                }
+                if new:
+                    await self._consumer.commit(new)
+        except (KafkaError, TimeoutError) as error:
             # Not lost: the records come again, and their marks make them harmless.
             log.warning("offsets not committed", reason=reason_of(error))
             return

@@ -24,6 +24,7 @@ _VISIBLE_SECONDS = 30
 _EXTEND_SECONDS = 10.0
 # Short enough to stop in time: no poll is cut off, as it may take messages along that nobody gets for a while.
 POLL_SECONDS = 2
+_CLOSE_SECONDS = 5.0  # an SQS that is away, and not even refuses, must not keep a stop from its end
 _MOST_BACKOFFS = 8
 
 log = structlog.get_logger(__name__)
@@ -92,9 +93,11 @@ class SqsSubscription:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(Unavailable):  # then it comes again when its time is over
-            await self._delete_finished()
-            await self._show_in(0)
+        # Without an answer in time it comes again when its own time is over.
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._delete_finished()
+                await self._show_in(0)
         await self._queues.close()
 
     def stop_taking(self) -> None:
@@ -146,8 +149,9 @@ class SqsSubscription:
     async def _end_polls(self) -> None:
         """Let polls end; what they still receive is in hand, and given back with the rest."""
         with contextlib.suppress(Exception):  # of a poll: nobody wants more from it
-            async for _ in self.deliveries():
-                pass
+            async with asyncio.timeout(self._poll_seconds + _CLOSE_SECONDS):
+                async for _ in self.deliveries():
+                    pass
 
     async def _receive(self, url: str) -> list[dict[str, Any]]:
         try:
