@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import jwt
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,15 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import OKPAlgorithm
 
-from corelib.errors import Problem
+from corelib.errors import Problem, Unavailable
 from corelib.http_client import HttpClient
 
 ISSUER = AUDIENCE = "souk"
 _CACHED_TOKENS = 10_000
 _REFRESH_SECONDS = 5.0
 _OK = 200
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,11 +43,12 @@ class Caller:
 class TokenSigner:
     """Signs tokens with an Ed25519 key in PEM, which only their issuer has."""
 
-    def __init__(self, private_pem: bytes) -> None:
+    def __init__(self, private_pem: bytes, *, issuer: str = ISSUER, audience: str = AUDIENCE) -> None:
         key = load_pem_private_key(private_pem, password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise TypeError("the signing key must be an Ed25519 private key in PEM")
         self._key = key
+        self._names = {"iss": issuer, "aud": audience}
         self._public: dict[str, Any] = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
         self._kid = sha256(str(self._public["x"]).encode()).hexdigest()[:16]
 
@@ -58,8 +56,7 @@ class TokenSigner:
         """Return a signed token that ends after `lifetime`."""
         now = int(time.time())
         claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            **self._names,
             "sub": str(user_id),
             "email": email,
             "roles": list(roles),
@@ -112,11 +109,9 @@ class PublishedKeys:
         """Return the key, or None when the issuer has no such key. Raises `Unavailable`."""
         if kid not in self._keys and time.monotonic() - self._fetched > _REFRESH_SECONDS:
             answer = await self._client.request("GET", self._path)
-            self._fetched = time.monotonic()
-            if answer.status == _OK:
-                self._keys = keys_of(answer.json())
-            else:
-                log.warning("no keys are where the issuer publishes them", path=self._path, status=answer.status)
+            if answer.status != _OK:
+                raise Unavailable(self.name, f"the issuer's keys are not at {self._path}: answered {answer.status}")
+            self._keys, self._fetched = keys_of(answer.json()), time.monotonic()
         return self._keys.get(kid)
 
 
@@ -140,10 +135,15 @@ class FixedKeys:
 
 
 class Authenticator:
-    """Turns an Authorization header into a `Caller`; verified tokens are remembered until they end."""
+    """Turns an Authorization header into a `Caller`; verified tokens are remembered until they end.
 
-    def __init__(self, keys: Keys) -> None:
+    Tokens must be of this issuer, for this audience (RFC 7519, `iss` and `aud`).
+    """
+
+    def __init__(self, keys: Keys, *, issuer: str = ISSUER, audience: str = AUDIENCE) -> None:
         self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
         self._verified: OrderedDict[str, Caller] = OrderedDict()
 
     async def caller(self, authorization: str | None) -> Caller:
@@ -170,8 +170,8 @@ class Authenticator:
                 token,
                 key,
                 algorithms=["EdDSA"],
-                audience=AUDIENCE,
-                issuer=ISSUER,
+                audience=self._audience,
+                issuer=self._issuer,
                 options={"require": ["exp", "sub", "iat"]},
             )
             return Caller(
@@ -188,9 +188,11 @@ class Authenticator:
 
 
 def keys_of(jwks: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
-    """Return the Ed25519 keys of a JWK set by their id."""
+    """Return the Ed25519 keys of a JWK set by their id; an issuer may publish others beside them."""
     found: dict[str, Ed25519PublicKey] = {}
     for entry in jwks.get("keys", ()):
+        if entry.get("crv") != "Ed25519" or "kid" not in entry:
+            continue
         key = OKPAlgorithm.from_jwk(dict(entry))
         if isinstance(key, Ed25519PublicKey):
             found[str(entry["kid"])] = key

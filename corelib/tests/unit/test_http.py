@@ -25,6 +25,7 @@ from corelib.transaction import Origin, Transaction
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 LOCKED = 503
+GROUPED = 504
 Client = TestClient[web.Request, web.Application]
 
 
@@ -43,6 +44,10 @@ class Doors(Api):
             raise Problem(409, "no-such-door", "There is none.")
         if number == 0:
             raise RuntimeError("a fault of ours")
+        if number == GROUPED:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(asyncio.sleep(0))
+                both.create_task(self.knock(LOCKED, body))
         if number == LOCKED:
             raise Unavailable(body.words, "its table is missing")
         return Ask(words=f"{number}: {body.words}")
@@ -96,6 +101,7 @@ CASES = [
     ("POST", "/doors/7", "/doors/{number}", 201),
     ("POST", "/doors/13", "/doors/{number}", 409),
     ("POST", "/doors/0", "/doors/{number}", 500),
+    ("POST", f"/doors/{GROUPED}", "/doors/{number}", 503),
     ("POST", "/doors/x", "/doors/{number}", 404),
     ("GET", "/beside", "/beside", 200),
     ("HEAD", "/beside", "/beside", 200),

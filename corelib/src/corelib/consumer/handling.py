@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from corelib.actor import Effect, Route
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import Duplicate
+from corelib.groups import ungrouped
 from corelib.message import Envelope, Event, Record, parse
 from corelib.once import run_once
 from corelib.store import Store
@@ -55,7 +56,7 @@ async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline
             for record, envelope, routes in arrivals:
                 for route in routes:
                     tx.turn_to(Mark(route.name, str(envelope.id), envelope.time), envelope.traceparent)
-                    with about(envelope), span(route.name, envelope):
+                    with about(envelope), span(route.name, envelope), ungrouped:
                         await route.call(parse(record, route.event), tx)
                 handled += 1
                 if now() - began > _TOGETHER_SECONDS:
@@ -65,7 +66,8 @@ async def handle_together(store: Store, arrivals: Iterable[Arrival], *, deadline
 
 async def _receive(store: Store, route: Route, event: Event, envelope: Envelope, mark: Mark) -> Outcome:
     async def receive(tx: Transaction) -> None:
-        await route.call(event, tx)
+        with ungrouped:
+            await route.call(event, tx)
 
     # Its own time, lost races included: a handler that hangs must not keep its key, nor a connection, for good.
     async with asyncio.timeout(route.deadline.total_seconds()):
@@ -78,7 +80,8 @@ async def _effect(store: Store, route: Route, event: Event, call: Effect, mark: 
     if done:
         return "duplicate"
     async with asyncio.timeout(route.deadline.total_seconds()):
-        outcome = await route.call(event, call)
+        with ungrouped:
+            outcome = await route.call(event, call)
 
     async def publish(tx: Transaction) -> None:
         if outcome is not None:

@@ -16,6 +16,7 @@ from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import TooLarge, Unavailable
+from corelib.groups import ungrouped
 from corelib.http import problem
 from corelib.http.binding import Signature, binder, route, signature, whole_body
 from corelib.http.idempotency import InFlight, Key, key_of, remember
@@ -172,7 +173,9 @@ def _handler(
     bind = binder(operation, sign, authenticator)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        return _respond(operation, await endpoint(**await bind(request)))
+        arguments = await bind(request)
+        with ungrouped:
+            return _respond(operation, await endpoint(**arguments))
 
     async def transact(request: web.Request) -> web.StreamResponse:
         arguments = await bind(request)
@@ -198,7 +201,8 @@ async def _transact(
     operation: Operation, endpoint: Endpoint, store: Store, arguments: dict[str, Any], key: Key | None
 ) -> web.Response:
     async def work(tx: Transaction) -> web.Response:
-        response = _respond(operation, await endpoint(**arguments, tx=tx))
+        with ungrouped:
+            response = _respond(operation, await endpoint(**arguments, tx=tx))
         if key is not None:
             remember(tx, key, response)
         return response

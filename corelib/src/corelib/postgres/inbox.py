@@ -89,7 +89,7 @@ class Inbox:
 
     @contextlib.asynccontextmanager
     async def _changing(self) -> AsyncIterator[tuple[asyncpg.Connection, date, set[date]]]:
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._pool.connection() as connection, connection.transaction(isolation="read_committed"):
             await connection.execute(_LOCK_WAIT)
             await connection.execute(queries.LOCK_INBOX)
             [row] = await connection.fetch(queries.INBOX_DAYS)

@@ -85,7 +85,8 @@ class PostgresParking:
 
     @asynccontextmanager
     async def _locked(self, handler: str, key: str) -> AsyncIterator[asyncpg.Connection]:
-        async with self._pool.connection() as connection, connection.transaction():
+        # Whatever the database's default is: what is read behind the lock must not be of a snapshot from before it.
+        async with self._pool.connection() as connection, connection.transaction(isolation="read_committed"):
             await connection.execute(queries.LOCK_PARKED, handler, key)
             yield connection
 

@@ -43,7 +43,8 @@ class Ring:
 
         False also while the next one cannot be emptied yet: the ring waits, and nothing is lost.
         """
-        async with self._pool.connection() as connection, connection.transaction():
+        # What is read behind the locks decides what is emptied: it must not be of a snapshot from before them.
+        async with self._pool.connection() as connection, connection.transaction(isolation="read_committed"):
             await connection.execute(queries.TURN_QUICKLY)
             row = await connection.fetchrow(queries.LOCK_RING, keep / 2)
             if row is None:
