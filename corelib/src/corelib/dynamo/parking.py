@@ -259,6 +259,18 @@ class Parking:
             for item in page["Items"]:
                 yield item
 
+    async def _versions(self, handler: str | None, key: str | None) -> dict[tuple[str, str], int]:
+        """Return the versions of queues, up to which a query that begins now finds every record.
+
+        Pages are no snapshot: a later record may be on one that is yet to come, those ahead of it on one that was read.
+        """
+        if handler is None or key is None:
+            queues = [item for item in await self._items(_QUEUES, handler) if key in (None, item["key"]["S"])]
+        else:
+            queue = await self._get(_queue_key(handler, key))
+            queues = [] if queue is None else [queue]
+        return {_name(queue): int(queue["version"]["N"]) for queue in queues}
+
     async def _parked(self, item: Attribute) -> Parked | None:
         """Return what is parked in an item; None where it was taken out while this was read."""
         if count := _parts_in(item):
@@ -274,7 +286,8 @@ class Parking:
         self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
     ) -> Sequence[Parked]:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
-        items = [item for item in await self._items(_RECORDS, handler) if key in (None, item["key"]["S"])]
+        last = await self._versions(handler, key)
+        items = [item for item in await self._items(_RECORDS, handler) if _number(item) <= last.get(_name(item), 0)]
         items.sort(key=_number)
         found: list[Parked] = []
         for item in items:
