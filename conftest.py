@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 import bench  # noqa: F401 -- see above
@@ -24,6 +25,14 @@ os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local-not-a-secret")
 # No property is about speed, and machines do other things too.
 settings.register_profile("souk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("souk")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what a command that is called within a test does to the logs of its process."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def _given_or_started(variable: str, server: Server) -> Iterator[str]:
