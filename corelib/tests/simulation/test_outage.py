@@ -72,6 +72,7 @@ class AtLeastOnce(Outage):
     exactly_once: ClassVar[bool] = False
 
 
+@pytest.mark.timeout(600)  # hours of virtual time are minutes of a busy machine's
 @pytest.mark.parametrize("scenario", [Outage, WithoutStore, WithoutBroker, AtLeastOnce])
 def test_an_hour_without_servers_ends_no_part_and_loses_nothing(scenario: type[Scenario]) -> None:
     explore(scenario, range(2))
