@@ -13,7 +13,11 @@ from corelib.auth import Authenticator, FixedKeys, PublishedKeys, TokenSigner, k
 from corelib.errors import Problem, Unavailable
 
 SIGNER = TokenSigner(new_key())
-TOKEN = SIGNER.token(uuid4(), "ann@example.com", ("admin",), session_id="s", lifetime=timedelta(minutes=5))
+
+
+def _bearer() -> str:
+    minutes = timedelta(minutes=5)
+    return f"Bearer {SIGNER.token(uuid4(), 'ann@example.com', ('admin',), session_id='s', lifetime=minutes)}"
 
 
 @pytest_asyncio.fixture
@@ -30,7 +34,7 @@ async def issuer() -> AsyncIterator[str]:
 async def test_keys_are_found_at_whatever_address_their_issuer_has_for_them(issuer: str) -> None:
     keys = PublishedKeys(f"{issuer}/realms/shop/certs?v=2")
     await keys.open()
-    caller = await Authenticator(keys).caller(f"Bearer {TOKEN}")
+    caller = await Authenticator(keys).caller(_bearer())
     assert caller.roles == {"admin"}
     await keys.close()
 
@@ -40,7 +44,7 @@ async def test_keys_that_cannot_be_had_are_no_fault_of_the_caller(issuer: str) -
     await keys.open()
     for _ in range(2):  # nor where they were asked for a moment ago
         with pytest.raises(Unavailable, match=r"are not at /\.well-known/jwks\.json: answered 404"):
-            await Authenticator(keys).caller(f"Bearer {TOKEN}")
+            await Authenticator(keys).caller(_bearer())
     await keys.close()
 
 
