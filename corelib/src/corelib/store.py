@@ -205,8 +205,11 @@ class ParkingLot(Protocol):
         """Note one more attempt of a parked record that failed."""
         ...
 
-    async def remove(self, parked: Parked) -> None:
-        """Take one record out, after it was handled or skipped; with the last one the key is no longer parked."""
+    async def remove(self, *parked: Parked) -> None:
+        """Take records of one queue out that were handled, sent or skipped; with its last the key is parked no longer.
+
+        In as few transactions as the store allows, in the order given.
+        """
         ...
 
     async def queues(self) -> Sequence[Queue]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -11,11 +12,14 @@ from corelib.clock import ManualClock
 from corelib.dynamo.layout import mark_key
 from corelib.dynamo.store import Dynamo
 from corelib.errors import Duplicate
+from corelib.message import Envelope
+from corelib.store import Failure
 from corelib.transaction import Mark
 from dynamo.shop import Open, Placed
 
 FEW, MANY = 10, 5_000
 _OF_A_TRANSACTION = 90
+HANDLER, KEY = "Shelf.placed", "o-1"
 Spent = list[tuple[str, int]]
 
 
@@ -96,3 +100,38 @@ async def test_a_mark_is_one_conditional_put_however_many_there_are(store: Dynam
     few, many = spent
     assert many == few
     assert few == [[("PutItem", 0)], [("TransactWriteItems", 0)], [("PutItem", 0)]]
+
+
+async def asked_of_a_queue(store: Dynamo) -> list[Spent]:
+    """Return what it costs to read the first records of a parked queue, to take them out, and to let others wait."""
+    with counted(store) as reading:
+        first = await store.parking.list(HANDLER, KEY, limit=5)
+    with counted(store) as removing:
+        await store.parking.remove(*first)
+    with counted(store) as waiting:
+        assert await store.parking.append(HANDLER, *(each.record for each in first)) == len(first)
+    with counted(store) as telling:
+        assert len(await store.parking.queues()) == 1
+    return [reading, removing, waiting, telling]
+
+
+async def test_a_parked_queue_costs_the_same_however_long_it_is(store: Dynamo) -> None:
+    spent = []
+    for count in (FEW, MANY):
+        await queue_of(store, count)
+        spent.append(await asked_of_a_queue(store))
+    few, many = spent
+    assert many == few
+    assert few == [
+        [("GetItem", 0), ("Query", 5)],
+        [("GetItem", 0), ("Query", 5), ("TransactWriteItems", 0), ("UpdateItem", 0)],
+        [("GetItem", 0), ("TransactWriteItems", 0), ("UpdateItem", 0)],
+        [("Query", 1), ("Query", 1)],
+    ]
+
+
+async def queue_of(store: Dynamo, count: int) -> None:
+    """Let so many records wait behind a parked one."""
+    first, *behind = (Envelope(uuid4(), "test.placed.v1", "test", datetime.now(UTC), KEY) for _ in range(count))
+    await store.parking.park(HANDLER, first.record("orders", b"{}"), Failure("ValueError: it broke"), attempts=8)
+    assert await store.parking.append(HANDLER, *(each.record("orders", b"{}") for each in behind)) == len(behind)

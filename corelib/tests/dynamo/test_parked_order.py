@@ -1,4 +1,4 @@
-"""A list of what is parked takes several pages: what joins meanwhile is never listed without what is ahead of it."""
+"""A parked queue is read in order, in pages; what joins meanwhile is never listed without what is ahead of it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from corelib.dynamo.parked_items import partition
 from corelib.dynamo.store import Dynamo
 from corelib.message import Envelope, Record
 from corelib.store import Failure
@@ -14,7 +15,7 @@ HANDLER, KEY = "Shelf.placed", "o-1"
 
 
 def event(first: str) -> Record:
-    """Return an event whose id begins so: by these a store's pages are sorted."""
+    """Return an event whose id begins so: that is not what its queue is sorted by."""
     envelope = Envelope(UUID(first.ljust(32, "0")), "test.placed.v1", "test", datetime.now(UTC), KEY)
     return envelope.record("orders", b"{}")
 
@@ -24,9 +25,9 @@ def between_pages(store: Dynamo, monkeypatch: pytest.MonkeyPatch, *joining: Reco
     call, left = store._client.call, list(joining)
 
     async def paged(operation: str, **params: Any) -> dict[str, Any]:
-        if operation != "Query" or params["ExpressionAttributeValues"][":pk"] != {"S": "park"}:
+        if operation != "Query" or params["ExpressionAttributeValues"][":pk"] != {"S": partition(HANDLER, KEY)}:
             return await call(operation, **params)
-        page = await call(operation, **params, Limit=1)
+        page = await call(operation, **params | {"Limit": 1})
         now, left[:] = left[:], []
         assert await store.parking.append(HANDLER, *now) == len(now)
         return page

@@ -118,7 +118,7 @@ def handled() -> list[bytes]:
 def test_the_largest_event_is_parked_shown_and_handled_whole(app: str, capsys: pytest.CaptureFixture[str]) -> None:
     records = [drawn(b"a"), drawn(b"b")]
     parked(app, *records)
-    assert set(kinds(app)) == {"park", "park-queue", "park-counter", "part"}
+    assert set(kinds(app)) == {"park", "park-queue", "park-counter", "park-known"}
     assert main(["parked", "show", HANDLER, "d-1"]) == frame.OK
     said = capsys.readouterr().out
     assert all(f'"picture": "{letter * 890_000}' in said for letter in "ab")

@@ -114,6 +114,18 @@ async def test_a_key_is_parked_exactly_as_long_as_its_queue_is_not_empty(store: 
     assert not await store.parking.append("Counter.counted", record(5))
 
 
+async def test_records_leave_and_join_together(store: Store) -> None:
+    await parked(store, record(0), record(9, "another"))
+    assert await store.parking.append("Counter.counted", *map(record, range(1, 100))) == 99
+    first, second, *others = await store.parking.list("Counter.counted", "k")
+    await store.parking.remove(second)
+    await store.parking.remove(first, second, *others[:70])
+    assert await queued(store) == list(range(72, 100))
+    assert {size.records for size in (await store.parking.sizes()).values()} == {29}
+    await store.parking.remove(*others)
+    assert await store.parking.keys() == {("Counter.counted", "another")}
+
+
 async def test_a_key_with_every_odd_character_is_a_key(store: Store) -> None:
     for key in ("#", "a#b", "\x00", "ü" * 600, ""):
         await parked(store, record(1, key))

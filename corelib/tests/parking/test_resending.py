@@ -21,7 +21,7 @@ from corelib.memory.store import Memory
 from corelib.message import Record
 from corelib.parking import Resumed
 from corelib.relay.parking import Resender, resend
-from corelib.store import CLAIM, Store
+from corelib.store import CLAIM, Failure, Store
 from corelib.testing.running import parts_running, until
 from corelib.transaction import REMEMBER, Origin
 from parking.counted import BROKEN, CHANNEL, Counted, Counter, Open, numbers, parked, queued, record
@@ -112,6 +112,44 @@ async def test_what_a_relay_sends_when_inboxes_have_forgotten_it_is_parked_by_it
 
 async def waiting(store: Store, count: int) -> bool:
     return len(await store.parking.list()) == count
+
+
+class Narrow(MemoryBroker):
+    """A topic that takes no large batch, and one number never."""
+
+    def __init__(self, *, most: int, never: int) -> None:
+        super().__init__()
+        self.most, self.never = most, never
+        self.sent: list[list[int]] = []
+
+    async def send(self, records: Sequence[Record]) -> Sequence[bool | Refused]:
+        asked = numbers(list(records))
+        if len(asked) > self.most:
+            raise Unavailable("kafka", "too large together")
+        taken = asked[: asked.index(self.never)] if self.never in asked else asked
+        self.sent.append(taken)
+        left: list[bool | Refused] = [False] * (len(asked) - len(taken))
+        left[:1] = [Refused("too large")] * bool(left)
+        return [True] * len(taken) + left
+
+
+async def test_a_queue_is_sent_together(store: Store) -> None:
+    topic = Narrow(most=50, never=99)
+    await parked(store, *map(record, range(60)), handler=RELAYED)
+    assert await resend(store.parking, topic, RELAYED, "k") == Resumed(60)
+    assert topic.sent == [list(range(50)), list(range(50, 60))]
+    assert await store.parking.keys() == frozenset()
+
+
+async def test_what_is_too_large_together_is_sent_alone_until_one_is_too_large_itself(store: Store) -> None:
+    topic = Narrow(most=3, never=3)
+    await parked(store, *map(record, range(6)), handler=RELAYED)
+    resumed = await resend(store.parking, topic, RELAYED, "k")
+    assert (resumed.handled, resumed.failure) == (3, Failure("too large"))
+    assert [number for sent in topic.sent for number in sent] == [0, 1, 2]
+    first, *behind = await store.parking.list(RELAYED, "k")
+    assert (first.attempts, first.reason) == (4, BROKEN.reason)
+    assert [each.attempts for each in behind] == [3, 3]
 
 
 async def test_an_outage_of_the_broker_is_no_attempt(store: Store) -> None:

@@ -15,10 +15,12 @@ from rich.console import Console
 
 from contracts import channels
 from corelib.aws.clients import Aws
+from corelib.clock import SystemClock
 from corelib.documents import Catalog, Table
 from corelib.dynamo.client import Client
 from corelib.dynamo.documents import Documents
 from corelib.dynamo.layout import INDEX, SHARDS, out_partition
+from corelib.dynamo.parking import Parking
 from corelib.postgres.queries import SLOTS
 from devstack.aws import credentials
 from devstack.invariants import Entry, Order, Payment, Reservation, Snapshot, Stock, Window, findings
@@ -62,6 +64,8 @@ async def audit(settings: StackSettings) -> Audit:
             _notifications(documents, snapshot),
             _messaging(documents, snapshot, "order"),
             _messaging(documents, snapshot, "payment"),
+            _parked(aws, snapshot, "order"),
+            _parked(aws, snapshot, "payment"),
             _queues(aws, settings, snapshot),
             _documents(aws, settings, snapshot),
             _ledger(settings, snapshot),
@@ -152,8 +156,11 @@ async def _messaging(documents: Documents, snapshot: Snapshot, service: str) -> 
                 if start is None:
                     break
     snapshot.waiting[f"the outbox of {service}"] = waiting
-    page, _ = await documents.query(table, key={"pk": "park"})
-    snapshot.parked += [f"{item['handler']} {item['key']}: {item['reason'][:200]}" for item in page]
+
+
+async def _parked(aws: Aws, snapshot: Snapshot, service: str) -> None:
+    parking = Parking(Client(aws), f"{aws.prefix}{service}-messaging", SystemClock)
+    snapshot.parked += [f"{each.handler} {each.key}: {each.reason[:200]}" for each in await parking.queues()]
 
 
 async def _queues(aws: Aws, settings: StackSettings, snapshot: Snapshot) -> None:

@@ -12,7 +12,7 @@ from corelib.consumer.handling import handle
 from corelib.errors import UsageError
 from corelib.message import Envelope, Record, parse
 from corelib.parking import AT_ONCE, MALFORMED, Resumed, failed_again, failure_of
-from corelib.store import Parked, Store
+from corelib.store import Failure, Parked, Store
 
 
 async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) -> Resumed:
@@ -22,17 +22,25 @@ async def resume(store: Store, routes: Sequence[Route], handler: str, key: str) 
     """
     handled = 0
     while queue := await store.parking.list(handler, key, limit=AT_ONCE):
-        for parked in queue:
-            wanted = _routes_of(parked, routes)
-            try:
-                await _handle(store, wanted, parked.record)
-            except Exception as error:  # noqa: BLE001 -- kept with the record, and told to whoever asked
-                failure = failure_of(error)
-                await store.parking.failed(parked, failed_again(parked, failure))
-                return Resumed(handled, failure)
-            await store.parking.remove(parked)
-            handled += 1
+        count, failure = await _handle_first(store, [(each, _routes_of(each, routes)) for each in queue])
+        # Together: what a crash leaves of them is known by its marks.
+        if count:
+            await store.parking.remove(*queue[:count])
+        handled += count
+        if failure is not None:
+            await store.parking.failed(queue[count], failed_again(queue[count], failure))
+            return Resumed(handled, failure)
     return Resumed(handled)
+
+
+async def _handle_first(store: Store, queue: Sequence[tuple[Parked, Sequence[Route]]]) -> tuple[int, Failure | None]:
+    """Handle records in order until one fails; return how many were handled, and what that failed of."""
+    for count, (parked, routes) in enumerate(queue):
+        try:
+            await _handle(store, routes, parked.record)
+        except Exception as error:  # noqa: BLE001 -- kept with the record, and told to whoever asked
+            return count, failure_of(error)
+    return len(queue), None
 
 
 def _routes_of(parked: Parked, routes: Sequence[Route]) -> Sequence[Route]:

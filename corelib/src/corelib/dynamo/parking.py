@@ -1,39 +1,54 @@
-"""Parked records: few, so one partition holds them all and reads of it are consistent.
+"""Parked queues on DynamoDB: every change of one is a transaction on condition of the version that was read.
 
-Beside the records stands one item for each queue. Its version is the number of the last record that joined or left,
-and every change of the queue is one transaction on condition of the version it has read. Numbers come from a counter
-and never come again, and so does no version. What a record's item has no room for lies in parts, named by its number,
-that come and go in the same transactions.
+Numbers come from a counter and never come again, and so does no version; a record that joins later has the higher
+number. How it all lies in the table is told by `corelib.dynamo.parked_items`.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from hashlib import sha256
-from typing import Any, Literal
-from uuid import uuid4
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any, TypeVar
 
-import orjson
 from botocore.exceptions import ClientError
 
 from corelib.aws.clients import backoff
 from corelib.aws.trouble import code_of
 from corelib.clock import Clock
+from corelib.dynamo.claims import Claims
 from corelib.dynamo.client import Client
-from corelib.dynamo.items import Attribute, attribute
-from corelib.dynamo.layout import instant, key_of, microseconds, record_item, record_of, text_or_bytes
-from corelib.dynamo.parts import ROOM, joined, keys_of, parts_of
+from corelib.dynamo.items import Attribute, attribute, value_of
+from corelib.dynamo.layout import instant, microseconds
+from corelib.dynamo.parked_items import (
+    COUNTER,
+    QUEUES,
+    TOLD,
+    Tally,
+    facts_of,
+    items_of,
+    known_key,
+    last_of,
+    number_in,
+    parked_in,
+    queue_of,
+    record_key,
+    sort_of,
+    tally_key,
+    tally_of,
+)
 from corelib.errors import Conflict
 from corelib.message import Record
-from corelib.parking import parked_as, time_of
-from corelib.store import CLAIM, Failure, Parked, Queue, Queued
+from corelib.parking import parked_as
+from corelib.store import Failure, Parked, Queue, Queued
+from corelib.transaction import size_of
 
-_RECORDS, _QUEUES, _CLAIMS = "park", "park-queue", "park-claim"
-_LONGEST_SORT = 1_000
-_ATTEMPTS = 20
-_TOLD = ("handler", "key", "number", "reason", "parked", "headers")
-_BETWEEN = b"\n"  # headers and body: JSON has none within
 _WAITS = Failure("waits behind a parked event of its key")
-_Outcome = Literal["done", "known", "raced"]
+_ATTEMPTS = 20
+_ASKED_AT_ONCE = 16
+# A transaction takes 100 items and 4 MB, which some count as they travel: base64, escapes and all.
+_TOGETHER, _TOGETHER_BYTES = 40, 1_000_000
+
+T = TypeVar("T")
 
 
 class Parking:
@@ -43,31 +58,28 @@ class Parking:
         self._client = client
         self._table = table
         self._clock = clock
+        self._claims = Claims(client, table, clock)
 
     async def keys(self) -> frozenset[tuple[str, str]]:
         """Return every handler and key that is parked."""
-        return frozenset(map(_name, await self._items(_QUEUES)))
+        return frozenset((tally.handler, tally.key) for tally in await self._tallies())
 
     async def park(self, handler: str, record: Record, failure: Failure, *, attempts: int) -> None:
         """Append a record to its key's queue, begun where there is none."""
-        await self._join(handler, record, failure, attempts, begin=True)
+        await self._join(handler, [record], failure, attempts, begin=True)
 
     async def append(self, handler: str, *records: Record) -> int:
         """Let records of one key wait, in order, at the end of its queue; return how many of the first ones do."""
-        for count, record in enumerate(records):
-            if not await self._join(handler, record, _WAITS, 0, begin=False):
-                return count
-        return len(records)
+        count = 0
+        for together in _together(records, lambda record: record):
+            if not await self._join(handler, together, _WAITS, 0, begin=False):
+                break
+            count += len(together)
+        return count
 
-    @asynccontextmanager
-    async def claimed(self, handler: str, key: str) -> AsyncIterator[bool]:
+    def claimed(self, handler: str, key: str) -> AbstractAsyncContextManager[bool]:
         """Keep others from sending what waits in a queue; gives False where somebody else does."""
-        claim = await self._claim(handler, key)
-        try:
-            yield claim is not None
-        finally:
-            if claim is not None:
-                await self._give_up(handler, key, claim)
+        return self._claims.held(handler, key)
 
     async def failed(self, parked: Parked, failure: Failure) -> None:
         """Note one more attempt of a parked record that failed."""
@@ -75,7 +87,7 @@ class Parking:
             await self._client.call(
                 "UpdateItem",
                 TableName=self._table,
-                Key=key_of(_RECORDS, sort=parked.id),
+                Key=record_key(parked),
                 UpdateExpression="SET #r = :r, #t = :t ADD #a :one",
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeNames={"#r": "reason", "#t": "traceback", "#a": "attempts"},
@@ -89,282 +101,198 @@ class Parking:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
 
-    async def remove(self, parked: Parked) -> None:
-        """Take one record out; with the last one goes the queue."""
-        key = key_of(_RECORDS, sort=parked.id)
-        there = await self._get(key)
-        if there is None:
-            return
-        parts = keys_of(_whole(there["number"]), _parts_in(there))
-        gone = [
-            self._operation("Delete", there, "number", Key=key),
-            *(self._plain("Delete", Key=each) for each in parts),
-        ]
-        for attempt in range(_ATTEMPTS):
-            queue = await self._get(_queue_key(parked.handler, parked.record.key))
-            if queue is None:
-                return
-            if queue["records"]["N"] == "1":
-                change = self._operation("Delete", queue, Key={name: queue[name] for name in ("pk", "sk")})
-            else:
-                change = self._operation("Put", queue, Item=await self._counted(queue, -1))
-            if await self._write(change, *gone) != "raced":
-                return
-            await backoff(min(attempt, 3))
-        raise Conflict(f"others kept changing the queue of {parked.record.key} for {parked.handler}")
+    async def remove(self, *parked: Parked) -> None:
+        """Take records of one queue out; with the last one goes the queue."""
+        for together in _together(parked, lambda each: each.record):
+            await self._leave(together)
 
     async def queues(self) -> Sequence[Queue]:
         """Return what is parked by handler and key, in the order of their first records; no body is read."""
-        sizes = {_name(item): int(item["records"]["N"]) for item in await self._items(_QUEUES)}
-        firsts: dict[tuple[str, str], Attribute] = {}
-        async for item in self._query(_RECORDS, only=_TOLD):
-            if _number(item) < _number(firsts.setdefault(_name(item), item)):
-                firsts[_name(item)] = item
-        there = sorted((item for name, item in firsts.items() if name in sizes), key=_number)
-        return [_queue(item, sizes[_name(item)]) for item in there]
+        tallies, told = await self._tallies(), []
+        for at in range(0, len(tallies), _ASKED_AT_ONCE):
+            some = tallies[at : at + _ASKED_AT_ONCE]
+            firsts = zip(some, await asyncio.gather(*map(self._first, some)), strict=True)
+            told += [(number_in(first), queue_of(tally, first)) for tally, first in firsts if first is not None]
+        return [queue for _, queue in sorted(told, key=lambda each: each[0])]
 
     async def sizes(self) -> Mapping[str, Queued]:
         """Return how much is parked, by handler, and since when its oldest queue is there."""
         sizes: dict[str, Queued] = {}
-        for item in await self._items(_QUEUES):
-            handler, since = item["handler"]["S"], instant(int(item["since"]["N"]))
-            before = sizes.get(handler, Queued(0, since))
-            sizes[handler] = Queued(before.records + int(item["records"]["N"]), min(before.oldest, since))
+        for tally in await self._tallies():
+            since = instant(tally.since)
+            before = sizes.get(tally.handler, Queued(0, since))
+            sizes[tally.handler] = Queued(before.records + tally.records, min(before.oldest, since))
         return sizes
 
-    async def _join(self, handler: str, record: Record, failure: Failure, attempts: int, *, begin: bool) -> bool:
+    async def _join(
+        self, handler: str, records: Sequence[Record], failure: Failure, attempts: int, *, begin: bool
+    ) -> bool:
+        """Append those of some records that do not wait yet; False where there is no queue, and none is to begin."""
+        joining: dict[str, Record] = {}
+        for record in records:
+            joining.setdefault(parked_as(handler, record), record)
         for attempt in range(_ATTEMPTS):
-            queue = await self._get(_queue_key(handler, record.key))
-            if queue is None and not begin:
+            before = await self._tally(handler, records[0].key)
+            if before is None and not begin:
                 return False
             now = microseconds(self._clock().now())
-            counted = await self._counted(queue or _new_queue(handler, record.key, now), 1)
-            kept, parts = _kept(record, counted["version"])
-            item: Attribute = {
-                **_record_key(handler, record),
-                **kept,
-                "number": counted["version"],
-                "handler": {"S": handler},
-                "reason": {"S": failure.reason},
-                "traceback": {"S": failure.traceback},
-                "attempts": attribute(attempts),
-                "parked": attribute(now),
-            }
-            joins = [self._operation("Put", None, Item=item), *(self._plain("Put", Item=part) for part in parts)]
-            if await self._write(self._operation("Put", queue, Item=counted), *joins) != "raced":
+            last = await self._numbered(len(joining))
+            after = before or Tally(handler, records[0].key, records=0, since=now, version=0)
+            after = replace(after, records=after.records + len(joining), version=last)
+            numbers = range(last - len(joining) + 1, last + 1)
+            items = [
+                item
+                for number, record in zip(numbers, joining.values(), strict=True)
+                for item in items_of(handler, record, number, facts_of(failure, attempts, now))
+            ]
+            raced = await self._change(
+                self._counted(before, after),
+                *(self._new(known_key(handler, record)) for record in joining.values()),
+                *(self._operation("Put", Item=item) for item in items),
+            )
+            if raced is None:
+                return True
+            joining = {name: record for at, (name, record) in enumerate(joining.items(), 1) if at not in raced}
+            if not joining:
                 return True
             await backoff(min(attempt, 3))
-        raise Conflict(f"others kept changing the queue of {record.key} for {handler}")
+        raise Conflict(f"others kept changing the queue of {records[0].key} for {handler}")
 
-    async def _claim(self, handler: str, key: str) -> str | None:
-        now, claim = self._clock().now(), uuid4().hex
-        item = {
-            **_claim_key(handler, key),
-            "claim": attribute(claim),
-            "until": attribute(microseconds(now + CLAIM)),
-            "expires_at": attribute(int((now + CLAIM).timestamp())),
-        }
-        try:
-            await self._client.call(
-                "PutItem",
-                TableName=self._table,
-                Item=item,
-                ConditionExpression="attribute_not_exists(pk) OR #u < :now",
-                ExpressionAttributeNames={"#u": "until"},
-                ExpressionAttributeValues={":now": attribute(microseconds(now))},
+    async def _leave(self, parked: Sequence[Parked]) -> None:
+        leaving = {int(each.id): each for each in parked}
+        handler, key = parked[0].handler, parked[0].record.key
+        for attempt in range(_ATTEMPTS):
+            before = await self._tally(handler, key)
+            if before is None:
+                return
+            between = self._between(before, min(leaving), max(leaving), only=("pk", "sk"))
+            keys = [item async for item in between if number_in(item) in leaving]
+            there = {number_in(each) for each in keys}
+            if not there:
+                return
+            after = replace(before, records=before.records - len(there), version=await self._numbered(1))
+            known = [known_key(handler, each.record) for number, each in leaving.items() if number in there]
+            raced = await self._change(
+                self._counted(before, after), *(self._operation("Delete", Key=each) for each in (*known, *keys))
             )
-        except ClientError as error:
-            if code_of(error) != "ConditionalCheckFailedException":
-                raise
-            return None
-        return claim
+            if raced is None:
+                return
+            await backoff(min(attempt, 3))
+        raise Conflict(f"others kept changing the queue of {key} for {handler}")
 
-    async def _give_up(self, handler: str, key: str, claim: str) -> None:
+    async def _change(self, *operations: Attribute) -> frozenset[int] | None:
+        """Do all of it, or none; return None when it is done, else which of it was not as was thought."""
         try:
-            await self._client.call(
-                "DeleteItem",
-                TableName=self._table,
-                Key=_claim_key(handler, key),
-                ConditionExpression="#c = :c",
-                ExpressionAttributeNames={"#c": "claim"},
-                ExpressionAttributeValues={":c": attribute(claim)},
-            )
-        except ClientError as error:
-            if code_of(error) != "ConditionalCheckFailedException":
-                raise
-
-    async def _write(self, queue: Attribute, record: Attribute, *parts: Attribute) -> _Outcome:
-        try:
-            await self._client.call("TransactWriteItems", TransactItems=[queue, record, *parts])
+            await self._client.call("TransactWriteItems", TransactItems=operations)
         except ClientError as error:
             if code_of(error) != "TransactionCanceledException":
                 raise
-            reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response["CancellationReasons"]]
-            return "known" if reasons[1]["Code"] == "ConditionalCheckFailed" else "raced"
-        return "done"
+            reasons = error.response["CancellationReasons"]
+            return frozenset(at for at, reason in enumerate(reasons) if reason["Code"] == "ConditionalCheckFailed")
+        return None
 
-    def _operation(self, kind: str, before: Attribute | None, proof: str = "version", **target: Any) -> Attribute:
-        """Return a change of an item on condition that it is still as it was read: that its proof is."""
+    def _counted(self, before: Tally | None, after: Tally) -> Attribute:
+        """Return the change of what counts a queue, on condition that it is as it was read."""
         if before is None:
-            return self._plain(kind, **target, ConditionExpression="attribute_not_exists(pk)")
+            return self._new(after.item)
         condition = {
-            "ConditionExpression": "#p = :p",
-            "ExpressionAttributeNames": {"#p": proof},
-            "ExpressionAttributeValues": {":p": before[proof]},
+            "ConditionExpression": "#v = :v",
+            "ExpressionAttributeNames": {"#v": "version"},
+            "ExpressionAttributeValues": {":v": attribute(before.version)},
         }
-        return self._plain(kind, **target, **condition)
+        if after.records:
+            return self._operation("Put", Item=after.item, **condition)
+        return self._operation("Delete", Key=before.address, **condition)
 
-    def _plain(self, kind: str, **target: Any) -> Attribute:
+    def _new(self, item: Attribute) -> Attribute:
+        return self._operation("Put", Item=item, ConditionExpression="attribute_not_exists(pk)")
+
+    def _operation(self, kind: str, **target: Any) -> Attribute:
         return {kind: {"TableName": self._table, **target}}
 
-    async def _get(self, key: Attribute) -> Attribute | None:
-        answer = await self._client.call("GetItem", TableName=self._table, Key=key, ConsistentRead=True)
-        item: Attribute | None = answer.get("Item")
-        return item
-
-    async def _counted(self, queue: Attribute, records: int) -> Attribute:
-        """Return a queue's item with so many records more and a version of its own."""
+    async def _numbered(self, count: int) -> int:
+        """Take so many numbers, which nobody else gets; return the last of them."""
         answer = await self._client.call(
             "UpdateItem",
             TableName=self._table,
-            Key=key_of("park-counter", sort="park-counter"),
-            UpdateExpression="ADD #n :one",
+            Key=COUNTER,
+            UpdateExpression="ADD #n :count",
             ExpressionAttributeNames={"#n": "number"},
-            ExpressionAttributeValues={":one": attribute(1)},
+            ExpressionAttributeValues={":count": attribute(count)},
             ReturnValues="UPDATED_NEW",
         )
-        number = answer["Attributes"]["number"]
-        return {**queue, "records": attribute(int(queue["records"]["N"]) + records), "version": number}
+        number: int = value_of(answer["Attributes"]["number"])
+        return number
 
-    async def _items(self, partition: str, handler: str | None = None) -> list[Attribute]:
-        return [item async for item in self._query(partition, handler)]
+    async def _tally(self, handler: str, key: str) -> Tally | None:
+        address = tally_key(handler, key)
+        answer = await self._client.call("GetItem", TableName=self._table, Key=address, ConsistentRead=True)
+        return tally_of(answer["Item"]) if "Item" in answer else None
 
-    async def _query(
-        self, partition: str, handler: str | None = None, *, only: Sequence[str] = ()
-    ) -> AsyncIterator[Attribute]:
-        condition, values = "pk = :pk", {":pk": attribute(partition)}
+    async def _tallies(self, handler: str | None = None, key: str | None = None) -> Sequence[Tally]:
+        if handler is not None and key is not None:
+            tally = await self._tally(handler, key)
+            return [] if tally is None else [tally]
+        condition, values = "pk = :pk", {":pk": attribute(QUEUES)}
         if handler is not None:
             condition += " AND begins_with(sk, :handler)"
             values[":handler"] = attribute(f"{handler}#")
-        query: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": values,
-            "ConsistentRead": True,
-        }
-        if only:
-            query["ProjectionExpression"] = ", ".join(f"#{name}" for name in only)
-            query["ExpressionAttributeNames"] = {f"#{name}": name for name in only}
-        async for page in self._client.pages("Query", **query):
+        items = self._query(KeyConditionExpression=condition, ExpressionAttributeValues=values)
+        tallies = [tally_of(item) async for item in items]
+        return [tally for tally in tallies if key in (None, tally.key)]
+
+    async def _first(self, tally: Tally) -> Attribute | None:
+        async for item in self._between(tally, 0, tally.version, only=TOLD, Limit=1):
+            return item
+        return None
+
+    def _between(
+        self, tally: Tally, first: int, last: int, *, only: Sequence[str] = (), **more: Any
+    ) -> AsyncIterator[Attribute]:
+        """Yield what lies in a queue from one number to another, in order."""
+        names = {f"#{name}": name for name in only}
+        projection = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names} if only else {}
+        values = {":pk": tally.partition, ":first": sort_of(first), ":last": last_of(last)}
+        return self._query(
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={name: attribute(value) for name, value in values.items()},
+            **projection,
+            **more,
+        )
+
+    async def _query(self, **query: Any) -> AsyncIterator[Attribute]:
+        async for page in self._client.pages("Query", TableName=self._table, ConsistentRead=True, **query):
             for item in page["Items"]:
                 yield item
-
-    async def _versions(self, handler: str | None, key: str | None) -> dict[tuple[str, str], int]:
-        """Return the versions of queues, up to which a query that begins now finds every record.
-
-        Pages are no snapshot: a later record may be on one that is yet to come, those ahead of it on one that was read.
-        """
-        if handler is None or key is None:
-            queues = [item for item in await self._items(_QUEUES, handler) if key in (None, item["key"]["S"])]
-        else:
-            queue = await self._get(_queue_key(handler, key))
-            queues = [] if queue is None else [queue]
-        return {_name(queue): int(queue["version"]["N"]) for queue in queues}
-
-    async def _parked(self, item: Attribute) -> Parked | None:
-        """Return what is parked in an item; None where it was taken out while this was read."""
-        if count := _parts_in(item):
-            content = await joined(self._client, self._table, _whole(item["number"]), count)
-            if content is None:
-                return None
-            headers, _, body = content.partition(_BETWEEN)
-            item = {**item, "headers": {"S": headers.decode()}, "body": text_or_bytes(body)}
-        return _parked(item)
 
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(
         self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
     ) -> Sequence[Parked]:
         """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
-        last = await self._versions(handler, key)
-        items = [item for item in await self._items(_RECORDS, handler) if _number(item) <= last.get(_name(item), 0)]
-        items.sort(key=_number)
         found: list[Parked] = []
-        for item in items:
-            if len(found) == limit:
-                break
-            if (parked := await self._parked(item)) is not None:
+        paged: dict[str, Any] = {} if limit is None else {"Limit": limit}
+        for tally in await self._tallies(handler, key):
+            # Up to its version: pages are no snapshot, and a later record may be on one without those ahead of it.
+            count = 0
+            async for parked in parked_in(self._between(tally, 0, tally.version, **paged)):
                 found.append(parked)
-        return found
+                count += 1
+                if count == limit:
+                    break
+        return sorted(found, key=lambda parked: int(parked.id))[:limit]
 
 
-def _kept(record: Record, number: Attribute) -> tuple[Attribute, list[Attribute]]:
-    """Return what a record's item has of it, and the parts of what it has no room for."""
-    item = record_item(record)
-    headers = item["headers"]["S"].encode()
-    if len(headers) + len(record.payload) <= ROOM:
-        return item, []
-    parts = parts_of(_whole(number), headers + _BETWEEN + record.payload)
-    return {"channel": item["channel"], "key": item["key"], "parts": attribute(len(parts))}, parts
-
-
-def _name(item: Attribute) -> tuple[str, str]:
-    return item["handler"]["S"], item["key"]["S"]
-
-
-def _number(item: Attribute) -> int:
-    return int(item["number"]["N"])
-
-
-def _parts_in(item: Attribute) -> int:
-    return int(item["parts"]["N"]) if "parts" in item else 0
-
-
-def _whole(number: Attribute) -> str:
-    return f"{_RECORDS}#{number['N']}"
-
-
-def _record_key(handler: str, record: Record) -> Attribute:
-    return key_of(_RECORDS, sort=_sort(handler, parked_as(handler, record)))
-
-
-def _queue_key(handler: str, key: str) -> Attribute:
-    return key_of(_QUEUES, sort=_sort(handler, key))
-
-
-def _claim_key(handler: str, key: str) -> Attribute:
-    return key_of(_CLAIMS, sort=_sort(handler, key))
-
-
-def _sort(handler: str, name: str) -> str:
-    if len(name.encode()) > _LONGEST_SORT - len(handler.encode()):
-        name = f"sha256/{sha256(name.encode()).hexdigest()}"
-    return f"{handler}#{name}"
-
-
-def _new_queue(handler: str, key: str, now: int) -> Attribute:
-    names = {"handler": attribute(handler), "key": attribute(key)}
-    return {**_queue_key(handler, key), **names, "records": attribute(0), "since": attribute(now)}
-
-
-def _parked(item: Attribute) -> Parked:
-    return Parked(
-        id=item["sk"]["S"],
-        handler=item["handler"]["S"],
-        record=record_of(item),
-        reason=item["reason"]["S"],
-        traceback=item["traceback"]["S"],
-        attempts=int(item["attempts"]["N"]),
-        parked=instant(int(item["parked"]["N"])),
-    )
-
-
-def _queue(first: Attribute, records: int) -> Queue:
-    headers = first["headers"]["S"] if "headers" in first else "[]"
-    return Queue(
-        *_name(first),
-        records=records,
-        since=instant(int(first["parked"]["N"])),
-        reason=first["reason"]["S"],
-        time=time_of(orjson.loads(headers)),
-    )
+def _together(many: Sequence[T], record_of: Callable[[T], Record]) -> Iterator[Sequence[T]]:
+    """Yield in order what one transaction takes."""
+    some: list[T] = []
+    room = _TOGETHER_BYTES
+    for each in many:
+        size = size_of(record_of(each))
+        if some and (len(some) == _TOGETHER or size > room):
+            yield some
+            some, room = [], _TOGETHER_BYTES
+        some.append(each)
+        room -= size
+    if some:
+        yield some

@@ -36,8 +36,8 @@ class MemoryParking:
         """Note one more attempt of a parked record that failed."""
         await self._link.call("failed again", lambda: self._failed(parked, failure))
 
-    async def remove(self, parked: Parked) -> None:
-        """Take one record out."""
+    async def remove(self, *parked: Parked) -> None:
+        """Take records of one queue out."""
         await self._link.call("unpark", lambda: self._remove(parked))
 
     async def queues(self) -> Sequence[Queue]:
@@ -116,5 +116,6 @@ class MemoryParking:
             for each in self._database.parked
         ]
 
-    def _remove(self, gone: Parked) -> None:
-        self._database.parked = [parked for parked in self._database.parked if parked.id != gone.id]
+    def _remove(self, gone: Sequence[Parked]) -> None:
+        ids = {parked.id for parked in gone}
+        self._database.parked = [parked for parked in self._database.parked if parked.id not in ids]

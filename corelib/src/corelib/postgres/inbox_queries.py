@@ -82,7 +82,7 @@ JOIN parked AS first USING (id) ORDER BY id
 """
 
 # -- unpark --
-UNPARK = "DELETE FROM parked WHERE id = $1"
+UNPARK = "DELETE FROM parked WHERE id = ANY($1::bigint[])"
 
 # -- parked_sizes --
 PARKED_SIZES = "SELECT handler, count(*) AS records, min(parked) AS oldest FROM parked GROUP BY handler"

@@ -56,10 +56,10 @@ class PostgresParking:
                 queries.PARKED_FAILED, int(parked.id), _text(failure.reason), _text(failure.traceback)
             )
 
-    async def remove(self, parked: Parked) -> None:
-        """Take one record out."""
-        async with self._locked(parked.handler, parked.record.key) as connection:
-            await connection.execute(queries.UNPARK, int(parked.id))
+    async def remove(self, *parked: Parked) -> None:
+        """Take records of one queue out."""
+        async with self._locked(parked[0].handler, parked[0].record.key) as connection:
+            await connection.execute(queries.UNPARK, [int(each.id) for each in parked])
 
     async def queues(self) -> Sequence[Queue]:
         """Return what is parked by handler and key, in the order of their first records; no body is read."""

@@ -7,7 +7,7 @@ order, and with the last record the key flows again. Relays need not be told: `a
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -23,8 +23,6 @@ Stream = tuple[str, str]
 """A channel and a key: what order is kept within."""
 
 _RETRY_SECONDS = 60.0
-# A claim ends by itself after a minute; the longest send of a broker fits in between.
-_TURN_SECONDS = 5.0
 _BUSY_SECONDS = 0.1
 
 T = TypeVar("T")
@@ -166,30 +164,40 @@ async def resend(lot: ParkingLot, publisher: Publisher, handler: str, key: str) 
 
 
 async def _turn(lot: ParkingLot, publisher: Publisher, handler: str, key: str) -> Resumed | None:
-    """Send as much of a queue as one claim allows; None while it is somebody else's."""
-    now = asyncio.get_running_loop().time
-    until, handled = now() + _TURN_SECONDS, 0
+    """Send the first records of a queue; None while it is somebody else's."""
     async with lot.claimed(handler, key) as mine:
         if not mine:
             return None
-        for parked in await lot.list(handler, key, limit=AT_ONCE):
-            if failure := await _refusal(lot, publisher, parked):
-                return Resumed(handled, failure)
-            await lot.remove(parked)
-            handled += 1
-            if now() > until:
-                break
-    return Resumed(handled)
+        queue = await lot.list(handler, key, limit=AT_ONCE)
+        if not queue:
+            return Resumed(0)
+        count, failure = await _sent(publisher, queue)
+        if failure and not count and len(queue) > 1:
+            # Several may be too much at once: what is wrong with the first, it alone tells.
+            count, failure = await _sent(publisher, queue[:1])
+        if count:
+            await lot.remove(*queue[:count])
+        if failure and failure.final:
+            await lot.failed(queue[count], failed_again(queue[count], failure.kept))
+        return Resumed(count, failure.kept if failure else None)
 
 
-async def _refusal(lot: ParkingLot, publisher: Publisher, parked: Parked) -> Failure | None:
-    """Send a record; return why it was not taken. Only what the broker will never take counts as an attempt."""
+class _NotTaken(NamedTuple):
+    """Why a record was not taken. Only what the broker will never take counts as an attempt: that is `final`."""
+
+    kept: Failure
+    final: bool = False
+
+
+async def _sent(publisher: Publisher, queue: Sequence[Parked]) -> tuple[int, _NotTaken | None]:
+    """Send records of one key; return how many of the first ones were taken, and why the next one was not."""
     try:
-        (outcome,) = await publisher.send([parked.record])
+        outcomes = await publisher.send([parked.record for parked in queue])
     except Unavailable as error:
-        return Failure(str(error))
-    if isinstance(outcome, Refused):
-        failure = Failure(outcome.reason)
-        await lot.failed(parked, failed_again(parked, failure))
-        return failure
-    return None if outcome else Failure(f"{publisher.name} did not take it this time")
+        return 0, _NotTaken(Failure(str(error)))
+    for count, outcome in enumerate(outcomes):
+        if isinstance(outcome, Refused):
+            return count, _NotTaken(Failure(outcome.reason), final=True)
+        if not outcome:
+            return count, _NotTaken(Failure(f"{publisher.name} did not take it this time"))
+    return len(queue), None
