@@ -16,14 +16,23 @@ from corelib.errors import Unavailable
 from corelib.headers import SMALL
 from corelib.ids import uuid7
 from corelib.kafka.broker import Kafka
-from corelib.message import Channel, Envelope, Record
+from corelib.memory.store import Memory
+from corelib.message import Channel, Envelope, Event, Record
+from corelib.relay.log_relay import LogRelay
+from corelib.relay.parking import Resender
+from corelib.store import Failure
 from corelib.testing.running import until
+from corelib.transaction import Origin
 from devstack.cable import Cable
 from devstack.parts import kafka_server
 from devstack.settings import free_ports
 
 NOTES = Channel("notes", partitions=1)
 _LONGEST = 14.0  # a commit and a stop, with a slow machine's time to spare; never the 30 s and more of the clients
+
+
+class Noted(Event, type="test.noted.v1", channels=(NOTES,), key="name"):
+    name: str
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +157,36 @@ async def test_an_outbox_that_is_told_to_stop_while_it_begins(cable: Cable, kafk
         beginning.cancel()
         await asyncio.wait([beginning])
         await log.close()
+
+
+async def test_a_relay_with_an_event_in_hand(cable: Cable, kafka: Kafka, silent: bool) -> None:  # noqa: FBT001 -- a fixture
+    stop, store, log = asyncio.Event(), Memory(), kafka.log("notes-outbox")
+    await store.provision()
+    await store.open(Origin("test", SystemClock(), frozenset({Noted})))
+    source = store.log("kafka", frozenset({NOTES.name}))
+    relaying = asyncio.create_task(LogRelay(source, log, store.committed(), store.parking).run(stop))
+    await until(lambda: log._producer is not None)
+    await take_away(cable, silent=silent)
+    async with store.transaction() as tx:
+        tx.publish(Noted(name="k"))
+    await until(lambda: log._uncommitted)
+    async with in_time():
+        stop.set()
+        await relaying
+
+
+async def test_a_resender_with_an_event_in_hand(cable: Cable, kafka: Kafka, silent: bool) -> None:  # noqa: FBT001 -- a fixture
+    store = Memory()
+    await store.provision()
+    await store.parking.park("relay-kafka/notes", record(0), Failure("too large"), attempts=1)
+    await kafka.open()
+    assert await kafka.send([record(1)]) == [True]
+    await take_away(cable, silent=silent)
+    stop = asyncio.Event()
+    sending = asyncio.create_task(Resender("kafka", store.parking, kafka, every_seconds=0).run(stop))
+    accumulator = kafka._connected()._message_accumulator
+    await until(lambda: bool(accumulator._batches or accumulator._pending_batches))
+    async with in_time():
+        stop.set()
+        await sending
+        await kafka.close()

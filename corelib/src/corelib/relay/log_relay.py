@@ -17,7 +17,7 @@ from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
 from corelib.headers import unpack
 from corelib.message import Record
 from corelib.metrics import RELAYED
-from corelib.part import rest
+from corelib.part import ends_soon_after, rest
 from corelib.relay.parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
@@ -73,12 +73,13 @@ class LogRelay:
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         try:
-            while not stop.is_set():
-                if await self._take_over():
-                    await self._drain(stop)
-                else:
-                    self._progress.stands_by()
-                    await rest(stop, _STANDBY_SECONDS)
+            async with ends_soon_after(stop):
+                while not stop.is_set():
+                    if await self._take_over():
+                        await self._drain(stop)
+                    else:
+                        self._progress.stands_by()
+                        await rest(stop, _STANDBY_SECONDS)
         finally:
             self._renewed = 0.0
             await self._sink.close()

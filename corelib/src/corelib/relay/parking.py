@@ -16,7 +16,7 @@ from corelib.errors import Conflict, Unavailable
 from corelib.message import Record
 from corelib.metrics import PARKED
 from corelib.parking import AT_ONCE, RELAY, Resumed, failed_again
-from corelib.part import rest
+from corelib.part import ends_soon_after, rest
 from corelib.store import Failure, Parked, ParkingLot
 
 Stream = tuple[str, str]
@@ -124,8 +124,9 @@ class Resender:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until told to stop; whatever is unavailable is tried again in the next round."""
-        while not await rest(stop, self._every_seconds):
-            await self._round(stop)
+        async with ends_soon_after(stop):
+            while not await rest(stop, self._every_seconds):
+                await self._round(stop)
 
     async def _round(self, stop: asyncio.Event) -> None:
         try:

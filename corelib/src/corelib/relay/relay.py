@@ -18,7 +18,7 @@ from corelib.broker import Publisher, Refused
 from corelib.errors import LeaseLost, Unavailable
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
-from corelib.part import rest
+from corelib.part import ends_soon_after, rest
 from corelib.relay.parking import RelayParking
 from corelib.retry import pause_of
 from corelib.stages import Progress
@@ -80,26 +80,30 @@ class Relay:
         self._progress.stands_by()
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
-        poll = _SHORTEST_POLL
         try:
-            while not stop.is_set():
-                if not await self._hold():
-                    await rest(stop, _STANDBY_SECONDS)
-                    continue
-                pending = await self._reader.read(self._batch)
-                await self._measure(pending)
-                if pending:
-                    self._progress.read(pending[0].record.headers)
-                    await self._deliver(pending, stop)
-                    poll = _SHORTEST_POLL
-                else:
-                    self._progress.goes_well()
-                    await self._wake.wait(poll)
-                    poll = min(poll * 2, _LONGEST_POLL)
+            async with ends_soon_after(stop):
+                await self._drain(stop)
         finally:
             if self._renewed:
                 self._renewed = 0.0
                 await self._reader.release()
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        poll = _SHORTEST_POLL
+        while not stop.is_set():
+            if not await self._hold():
+                await rest(stop, _STANDBY_SECONDS)
+                continue
+            pending = await self._reader.read(self._batch)
+            await self._measure(pending)
+            if pending:
+                self._progress.read(pending[0].record.headers)
+                await self._deliver(pending, stop)
+                poll = _SHORTEST_POLL
+            else:
+                self._progress.goes_well()
+                await self._wake.wait(poll)
+                poll = min(poll * 2, _LONGEST_POLL)
 
     async def _hold(self) -> bool:
         now = asyncio.get_running_loop().time()
