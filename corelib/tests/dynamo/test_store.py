@@ -7,6 +7,7 @@ import pytest
 
 from corelib.clock import ManualClock
 from corelib.dynamo.items import pack, unpack
+from corelib.dynamo.parked_items import partition
 from corelib.dynamo.store import Dynamo
 from corelib.dynamo.transaction import DynamoTransaction
 from corelib.errors import Conflict, Duplicate, TooLarge
@@ -148,17 +149,33 @@ async def test_a_large_record_that_is_taken_out_while_it_is_listed_is_not_told_i
         await store.parking.park("Shelf.placed", record, Failure("broken"), attempts=1)
     first, behind = await other.parking.list()
     call = store._client.call
-    looks: list[Any] = []
+    pages: list[int] = []
 
     async def late(operation: str, **params: Any) -> dict[str, Any]:
-        answer = await call(operation, **params)
-        if operation == "Query" and not looks:
-            looks.append(params)
-            await other.parking.remove(first)
+        if operation != "Query" or params["ExpressionAttributeValues"][":pk"] != {"S": partition("Shelf.placed", "k")}:
+            return await call(operation, **params)
+        answer = await call(operation, **params, Limit=5)
+        if not pages:
+            await other.parking.remove(behind)
+        pages.append(len(answer["Items"]))
         return answer
 
     store._client.call = late  # type: ignore[method-assign]
-    assert await store.parking.list() == [behind]
+    assert await store.parking.list() == [first]
+    assert pages == [5, 0], "the record was not halved"
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 410_000), (12, 390_000)], ids=["an item", "a transaction"])
+async def test_state_that_dynamodb_has_no_room_for_is_refused_clearly(store: Dynamo, count: int, size: int) -> None:
+    async def work() -> None:
+        async with store.transaction() as tx:
+            for number in range(count):
+                tx.put(CARTS, {"user_id": f"u-{number}", "text": "x" * size})
+            tx.publish(Placed(order_id="o-1"))
+
+    with pytest.raises(TooLarge, match=r"DynamoDB has no room for it: .*size"):
+        await work()
+    assert await read(await reader(store)) == []
 
 
 async def test_more_than_four_megabytes_of_events_are_refused_clearly(store: Dynamo) -> None:

@@ -29,6 +29,7 @@ _ATTEMPTS = 10
 _KNOWN_STREAMS = 100_000
 _FAILED = "ConditionalCheckFailed"
 _RACED = frozenset({_FAILED, "TransactionConflict", "DuplicateItem"})
+_INVALID = frozenset({"ValidationException", "ValidationError"})
 _THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
@@ -129,6 +130,7 @@ class Committer:
             await self._client.call("TransactWriteItems", TransactItems=operations, ClientRequestToken=str(uuid4()))
         except ClientError as error:
             if code_of(error) != "TransactionCanceledException":
+                _raise_if_too_large(error, code_of(error), error.response["Error"]["Message"])
                 raise
             reasons: list[dict[str, Any]] = [dict(reason) for reason in error.response["CancellationReasons"]]
             _raise_for(error, reasons, unit, operations[:first_head])
@@ -214,6 +216,8 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
         raise _duplicate(unit.mark, reasons[0].get("Item"))
     if codes & _THROTTLED:
         raise Unavailable("dynamodb", str(error)) from error
+    for reason in reasons:
+        _raise_if_too_large(error, reason["Code"], reason.get("Message", ""))
     if not codes or codes - _RACED:
         raise error
     raced = [(write, reason) for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in _RACED]
@@ -221,6 +225,12 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
         there = all(reason["Code"] == _FAILED and _makes(write) for write, reason in raced)
         kind = Collision if there else Conflict
         raise kind(f"another transaction came first: {error}") from error
+
+
+def _raise_if_too_large(error: ClientError, code: str, said: str) -> None:
+    """Raise `TooLarge` for an item beyond 400 KB or a transaction beyond 4 MB: only its words tell that from others."""
+    if code in _INVALID and "size" in said.lower():
+        raise TooLarge(f"DynamoDB has no room for it: {said}") from error
 
 
 def _makes(write: Attribute) -> bool:
