@@ -8,7 +8,7 @@ with it whatever comes of its key from then on.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,6 +21,7 @@ from corelib.errors import Forgotten, InvalidEvent, Unavailable, UsageError
 from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
 from corelib.message import Channel, Envelope, Record, Transport
 from corelib.operation import Operation, Operations
+from corelib.running import Running, running
 from corelib.service import Service
 from corelib.store import ParkingLot
 from corelib.transaction import REMEMBER, channels_of
@@ -115,23 +116,12 @@ class Replay:
         """Send from where the operation's progress is; `sent` hears of each batch. Returns the operation, ended.
 
         Raises `Unavailable` when the broker stays away for a minute, and `Forgotten` for what grew too old meanwhile;
-        the progress is saved then.
+        the progress is saved then. Raises `UsageError` where it cannot begin, `LeaseLost` when another goes on with it.
         """
-        reached = Reached.model_validate(operation.progress)
         await self._require_target()
-        pace = _Pace(self.plan.rate)
-        await self._operations.save(operation)
-        async for page in self._history.pages(self.plan.selection, reached.place):
-            for batch in _batches(_behind(reached.last, page.records), pace.batch):
-                await pace.wait(len(batch))
-                await self._send([self._again(past, operation) for past in batch])
-                sent(len(batch))
-                reached = Reached(place=reached.place, last=_name(batch[-1]), sent=reached.sent + len(batch))
-                await self._operations.save(replace(operation, progress=reached.model_dump()))
-            reached = Reached(place=page.place, sent=reached.sent)
-        operation = replace(operation, progress=reached.model_dump(), ended=self._clock.now())
-        await self._operations.save(operation)
-        return operation
+        async with running(self._operations, operation, self._clock) as work:
+            await self._run(work, sent)
+        return work.operation
 
     async def resume(
         self, operation: Operation, who: str, reason: str = "", sent: Callable[[int], None] = lambda _: None
@@ -140,16 +130,32 @@ class Replay:
 
         An operation of its own: the replay's is written anew with each batch, by each who carries it out.
         """
-        now, reached = self._clock.now(), Reached.model_validate(operation.progress)
-        details = {"replay": str(operation.id), "from": operation.progress, "rate": self.plan.rate}
-        told = {"of": str(operation.id), "from": reached.sent}
-        await self._operations.save(Operation(RESUMED, who, reason or operation.reason, details, now, told, now))
-        return await self.run(operation, sent)
+        await self._require_target()
+        async with running(self._operations, operation, self._clock, who=who) as work:
+            now, progress = self._clock.now(), work.operation.progress
+            details = {"replay": str(operation.id), "from": progress, "rate": self.plan.rate}
+            told = {"of": str(operation.id), "from": Reached.model_validate(progress).sent}
+            await self._operations.save(Operation(RESUMED, who, reason or operation.reason, details, now, told, now))
+            await self._run(work, sent)
+        return work.operation
 
     def require_remembered(self, tally: Tally) -> None:
         """Raise `Forgotten`, saying what to do, if consumers would park some of it."""
         if tally.forgotten and not self.elsewhere:
             raise self._forgotten(f"{tally.forgotten} of {tally.records} events are")
+
+    async def _run(self, work: Running, sent: Callable[[int], None]) -> None:
+        reached = Reached.model_validate(work.operation.progress)
+        pace = _Pace(self.plan.rate)
+        async for page in self._history.pages(self.plan.selection, reached.place):
+            for batch in _batches(_behind(reached.last, page.records), pace.batch):
+                await pace.wait(len(batch))
+                await self._send([self._again(past, work.operation) for past in batch])
+                sent(len(batch))
+                reached = Reached(place=reached.place, last=_name(batch[-1]), sent=reached.sent + len(batch))
+                await work.save(reached.model_dump())
+            reached = Reached(place=page.place, sent=reached.sent)
+        await work.save(reached.model_dump())
 
     async def _require_target(self) -> None:
         if self.plan.target:

@@ -10,6 +10,7 @@ from corelib.aws.clients import Aws
 from corelib.config import ServiceSettings
 from corelib.dynamo.store import Dynamo
 from corelib.kafka.broker import Kafka
+from corelib.memory.store import Memory
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.store import Store
@@ -18,12 +19,14 @@ from replay.steps import LAB, LEFT, ORIGIN, RIGHT, Came, Went
 
 @pytest_asyncio.fixture(params=["postgres", "dynamodb"])
 async def store(request: pytest.FixtureRequest, database: str, aws_endpoint: str) -> AsyncIterator[Store]:
-    name = f"t{uuid4().hex[:12]}"
-    store: Store = (
-        Postgres(database, schema=name)
-        if request.param == "postgres"
-        else Dynamo("replay", Aws(endpoint_url=aws_endpoint, prefix=name))
-    )
+    name, more = f"t{uuid4().hex[:12]}", "&" if "?" in database else "?"
+    stores: dict[str, Store] = {
+        "postgres": Postgres(database, schema=name),
+        "serializable": Postgres(f"{database}{more}default_transaction_isolation=serializable", schema=name),
+        "dynamodb": Dynamo("replay", Aws(endpoint_url=aws_endpoint, prefix=name)),
+        "memory": Memory(),
+    }
+    store = stores[request.param]
     await store.provision()
     await store.open(ORIGIN)
     yield store

@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from corelib.cli.target import Target
 from corelib.kafka.broker import Kafka
 from corelib.operation import Operation
 from corelib.service import Service
+from corelib.store import CLAIM
 from corelib.testing.running import until
 from replay.steps import everything, publish
 
@@ -61,6 +63,18 @@ class Shelves:
         found = await self._service.store.operations.find(UUID(number))
         assert found is not None
         return found
+
+    async def running(self) -> Operation:
+        (operation,) = await self._service.store.operations.list()
+        return operation
+
+    async def a_minute_later(self) -> None:
+        """Let the end of a run be past that nobody puts off any more."""
+        operation = await self.running()
+        assert operation.run is not None
+        assert operation.run.until - self._service.clock.now() <= CLAIM
+        past = operation.run.model_copy(update={"until": self._service.clock.now()})
+        await self._service.store.operations.save(replace(operation, run=past))
 
 
 @pytest_asyncio.fixture(params=STORES)
@@ -128,6 +142,30 @@ async def test_a_replay_that_ctrl_c_stopped_is_gone_on_with_by_the_command_that_
     assert (final.who, final.progress["sent"], final.ended is None) == ("ann", COUNT, False)
     code, out, _ = await end(await begun("outbox", "audit"))
     assert re.search(rf"replay resumed\W+bob\W+a test\W.*of {command[2]}, from {reached} ", out)
+
+
+async def test_a_replay_that_runs_is_gone_on_with_by_nobody_else_until_it_was_killed_for_a_minute(
+    filled: Shelves,
+) -> None:
+    await filled.fill()
+    process = await begun("replay", "--go", "--reason", "a test", "--who", "ann", "--rate", "4")
+    await until(lambda: filled.has(3))
+    running = await filled.running()
+    code, out, complaints = await end(await begun("replay", "--resume", str(running.id), "--who", "bob"))
+    assert (code, out) == (frame.USAGE, "")
+    assert re.fullmatch(
+        rf"replay {running.id} is carried out by ann since [-\d]+ [:\d]+ \(UTC\): wait for its end, or stop it there\."
+        r" If its process was killed, give this command again after [:\d]+\n",
+        complaints,
+    )
+    process.kill()
+    await end(process)
+    code, _, complaints = await end(await begun("replay", "--resume", str(running.id), "--who", "bob"))
+    assert (code, "is carried out by ann" in complaints) == (frame.USAGE, True)
+    await filled.a_minute_later()
+    code, out, _ = await end(await begun("replay", "--resume", str(running.id), "--rate", "0", "--who", "bob"))
+    assert (code, f"Sent {COUNT} events again." in out) == (frame.OK, True)
+    assert set(await filled.topic()) == set(range(COUNT))
 
 
 async def test_on_a_terminal_a_bar_is_drawn_and_what_was_asked_goes_where_it_is_sent(filled: Shelves) -> None:

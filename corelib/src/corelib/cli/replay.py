@@ -15,10 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from corelib.cli.frame import Who, complaints, console, me, opened, run, service_of
-from corelib.errors import UsageError
+from corelib.errors import LeaseLost, UsageError
 from corelib.history import Selection
 from corelib.operation import Operation
 from corelib.replay import KIND, Plan, Source, Tally, channels_for, replay_of
+from corelib.running import require_free
 from corelib.service import Service
 
 _Work = Callable[[Callable[[int], None]], Awaitable[Operation]]
@@ -126,8 +127,7 @@ async def _resumed(service: Service, number: UUID, *, rate: float | None, reason
         operation = await service.store.operations.find(number)
         if operation is None or operation.kind != KIND:
             raise UsageError(f"--resume {number}: there is no such replay")
-        if operation.ended:
-            raise UsageError(f"--resume {number}: it has ended, at {operation.ended.isoformat()}")
+        require_free(operation, service.clock.now())
         plan = Plan.model_validate(operation.details)
         work = replay_of(service, plan if rate is None else plan.model_copy(update={"rate": rate}))
         with complaints.status("Counting …"):
@@ -139,8 +139,8 @@ async def _send(work: _Work, operation: Operation, total: int) -> None:
     try:
         with _progress(operation.progress.get("sent", 0), total) as advance:
             ended = await work(advance)
-    except UsageError:
-        raise  # nothing has begun
+    except (UsageError, LeaseLost):
+        raise  # nothing has begun, or somebody else goes on with it
     except BaseException:
         complaints.print(f"It can be gone on with: corelib replay --resume {operation.id}", soft_wrap=True)
         raise

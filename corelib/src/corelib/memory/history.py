@@ -1,7 +1,6 @@
 """What the outbox and the topics in memory still have, and the audit of what operators did with it."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from corelib.headers import unpack
@@ -10,7 +9,7 @@ from corelib.memory.cluster import Cluster
 from corelib.memory.database import Database, Stored
 from corelib.memory.link import Link
 from corelib.message import Channel, Record
-from corelib.operation import Operation
+from corelib.operation import Operation, lost
 
 
 class MemoryHistory:
@@ -57,11 +56,9 @@ class MemoryOperations:
         self._database = database
         self._link = link
 
-    async def save(self, operation: Operation) -> None:
-        """Write an operation, or how far it has come since."""
-        await self._link.call(
-            "save operation", lambda: self._database.operations.update({operation.id: replace(operation)})
-        )
+    async def save(self, operation: Operation, *, over: UUID | None = None) -> None:
+        """Write an operation, or how far it has come since. Raises `LeaseLost` where it is another run's."""
+        await self._link.call("save operation", lambda: self._save(operation, over))
 
     async def find(self, id: UUID) -> Operation | None:  # noqa: A002 -- the operation's own word
         """Return one, None where there is none."""
@@ -70,6 +67,13 @@ class MemoryOperations:
     async def list(self) -> Sequence[Operation]:
         """Return all, the latest first."""
         return await self._link.call("list operations", lambda: list(self._database.operations.values())[::-1])
+
+    def _save(self, operation: Operation, over: UUID | None) -> None:
+        there = self._database.operations.get(operation.id)
+        own = operation.run and operation.run.id
+        if there and there.run and there.run.id not in {own, over}:
+            raise lost(operation)
+        self._database.operations[operation.id] = operation
 
 
 def _past(row: Stored) -> Past:

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from corelib.operation import Operation
+from corelib.operation import Operation, Run, lost
 from corelib.postgres import operator_queries as queries
 from corelib.postgres.pool import Pool
 
@@ -17,10 +17,10 @@ class PostgresOperations:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def save(self, operation: Operation) -> None:
-        """Write an operation, or how far it has come since."""
+    async def save(self, operation: Operation, *, over: UUID | None = None) -> None:
+        """Write an operation, or how far it has come since. Raises `LeaseLost` where it is another run's."""
         async with self._pool.connection() as connection:
-            await save(connection, operation)
+            await save(connection, operation, over)
 
     async def find(self, id: UUID) -> Operation | None:  # noqa: A002 -- the operation's own word
         """Return one, None where there is none."""
@@ -34,9 +34,9 @@ class PostgresOperations:
             return [_operation(row) for row in await connection.fetch(queries.LIST_OPERATIONS)]
 
 
-async def save(connection: asyncpg.Connection, operation: Operation) -> None:
+async def save(connection: asyncpg.Connection, operation: Operation, over: UUID | None = None) -> None:
     """Write an operation in a transaction that does what it says."""
-    await connection.execute(
+    saved = await connection.fetchval(
         queries.SAVE_OPERATION,
         operation.id,
         operation.kind,
@@ -46,7 +46,11 @@ async def save(connection: asyncpg.Connection, operation: Operation) -> None:
         operation.began,
         orjson.dumps(operation.progress).decode(),
         operation.ended,
+        operation.run and operation.run.model_dump_json(),
+        over,
     )
+    if not saved:
+        raise lost(operation)
 
 
 def _operation(row: asyncpg.Record) -> Operation:
@@ -59,4 +63,5 @@ def _operation(row: asyncpg.Record) -> Operation:
         began=row["began"],
         progress=orjson.loads(row["progress"]),
         ended=row["ended"],
+        run=row["run"] and Run.model_validate_json(row["run"]),
     )

@@ -21,10 +21,12 @@ _HISTORY = """
 """
 HISTORY = f"{' UNION ALL '.join(_HISTORY.format(slot=slot) for slot in SLOTS)} ORDER BY id LIMIT $10"
 
-# -- save_operation --
+# -- save_operation -- none where another run has written it last.
 SAVE_OPERATION = """
-INSERT INTO operation (id, kind, who, reason, details, began, progress, ended) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (id) DO UPDATE SET progress = excluded.progress, ended = excluded.ended
+INSERT INTO operation (id, kind, who, reason, details, began, progress, ended, run)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO UPDATE SET progress = excluded.progress, ended = excluded.ended, run = excluded.run
+WHERE operation.run IS NULL OR (operation.run->>'id')::uuid IN ((excluded.run->>'id')::uuid, $10) RETURNING true
 """
 
 # -- find_operation --

@@ -92,6 +92,8 @@ CREATE TABLE operation (
 
 ERA = "ALTER TABLE outbox_ring ADD COLUMN era int NOT NULL DEFAULT 0;"
 
+OPERATIONS_HAVE_A_RUN = "ALTER TABLE operation ADD COLUMN run json;"
+
 INBOX_SCHEMA = """
 DROP TABLE mark;
 CREATE TABLE inbox (

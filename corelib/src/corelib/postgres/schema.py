@@ -33,6 +33,7 @@ STEPS: tuple[Step, ...] = (
     Step(4, "an inbox of one table a day, tracebacks of parked records", queries.INBOX_SCHEMA, 4),
     Step(5, "parked records with keys of any length", queries.PARKED_KEYS_OF_ANY_LENGTH, 4),
     Step(6, "rows of the outbox that name their transport", queries.ROWS_NAME_THEIR_TRANSPORT, 4),
+    Step(7, "operations of operators that one at a time carries out", queries.OPERATIONS_HAVE_A_RUN, 4),
 )
 VERSION = STEPS[-1].version
 """The version that this release is written for."""
