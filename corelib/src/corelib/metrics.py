@@ -94,6 +94,7 @@ PARKED = Counter("events_parked_total", "Records parked.", ("handler",))
 PARKED_NOW = Gauge("parked_records", "Records that are parked now.", ("handler",))
 PARKED_OLDEST = Gauge("parked_oldest_seconds", "Time since the oldest of them was parked.", ("handler",))
 REDELIVERED = Counter("events_redelivered_total", "Records that a queue gave out more than once.", ("channel",))
+LOST = Counter("events_lost_total", "Records that were deleted from a topic before they were read.", ("channel",))
 CONSUMER_LAG = Gauge("consumer_lag_records", "Records that wait on the broker.", ("channel",))
 MAILBOXES = Gauge("actor_mailboxes", "Keys with work in hand.")
 

@@ -8,7 +8,7 @@ from typing import cast
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from corelib.broker import Assigned, Delivery
 from corelib.consumer.offsets import Offsets
@@ -16,11 +16,13 @@ from corelib.errors import Unavailable
 from corelib.kafka.cluster import Cluster, reason_of
 from corelib.kafka.ending import end
 from corelib.message import Record
+from corelib.metrics import LOST
 
 _DEADLINE_SECONDS = 15.0
 _COMMIT_SECONDS = 1.0
 _COMMITTED_SECONDS = 5.0  # a broker that is away must not keep a stop, nor a rebalance, from its end
 _REVOKE_SECONDS = 10.0
+_START_SECONDS = 5.0  # a partition that nobody leads must not keep the others
 _POLL_MILLISECONDS = 200
 # With a partition left out of a poll, the poll must end soon for it to be let in again.
 _SHORT_POLL_MILLISECONDS = 5
@@ -50,7 +52,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             group_id=group,
             isolation_level="read_committed",
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # "earliest" passes over what was deleted unread without a word
             session_timeout_ms=int(session_seconds * 1_000),
             heartbeat_interval_ms=int(session_seconds * 1_000 / 4),
             rebalance_timeout_ms=30_000,
@@ -58,7 +60,9 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             fetch_max_wait_ms=100,
             retry_backoff_ms=50,
         )
+        self._lost = {topic: LOST.labels(channel) for topic, channel in topics.items()}
         self._books: dict[TopicPartition, Offsets] = {}
+        self._rebalances = 0
         self._closing = asyncio.Event()
         self._assigned = asyncio.Event()
         self._on_assigned: Assigned | None = None
@@ -137,6 +141,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Begin nothing more of them, let what is at work finish, then commit: the next owner starts behind it."""
         self._assigned.clear()
+        self._rebalances += 1
         books = [self._books[partition] for partition in revoked if partition in self._books]
         for book in books:
             book.revoke()
@@ -176,15 +181,52 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             return []
         timeout = _SHORT_POLL_MILLISECONDS if full else _POLL_MILLISECONDS
         try:
-            fetched: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                *(wanted if full else ()), timeout_ms=timeout, max_records=_POLL_RECORDS
-            )
-        except IllegalStateError:
-            return []  # one of them was taken from us just now
+            fetched = await self._arrived(*(wanted if full else ()), milliseconds=timeout)
+        except (IllegalStateError, TimeoutError):
+            return []  # one of them was taken from us just now, or nobody told its start: it comes up again
         except KafkaError as error:
             raise Unavailable("kafka", reason_of(error)) from error
         # No await since the records were handed out, so they belong to the assignment as it is.
         return [(self._booked(partition, messages), messages) for partition, messages in fetched.items()]
+
+    async def _arrived(
+        self, *wanted: TopicPartition, milliseconds: int
+    ) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        """Take what has come; a partition whose log has no such place is set to its first record instead."""
+        try:
+            records: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                *wanted, timeout_ms=milliseconds, max_records=_POLL_RECORDS
+            )
+        except NoOffsetForPartitionError as error:
+            [partition] = error.args
+            await self._restart(partition)
+        except OffsetOutOfRangeError as error:
+            [(partition, offset)] = error.args[0].items()
+            await self._restart(partition, offset)
+        else:
+            return records
+        return {}
+
+    async def _restart(self, partition: TopicPartition, wanted: int | None = None) -> None:
+        """Go on with a partition's first record; say what is lost where another was wanted."""
+        rebalances = self._rebalances
+        async with asyncio.timeout(_START_SECONDS):
+            start: int = (await self._consumer.beginning_offsets([partition]))[partition]
+        if self._rebalances != rebalances:
+            return  # whoever has it by now finds the same
+        self._consumer.seek(partition, start)
+        # With a book its place is committed at once: were it lost before anything is read, nobody could tell.
+        self._books.setdefault(partition, Offsets())
+        if wanted is None:
+            return
+        where = {"topic": partition.topic, "partition": partition.partition}
+        if (lost := start - wanted) > 0:
+            self._lost[partition.topic].inc(lost)
+            log.error("events were deleted before they were read", **where, first=wanted, last=start - 1, number=lost)
+        else:
+            # What is in hand keeps the old book: its offsets say nothing of this log.
+            self._books[partition] = Offsets()
+            log.error("a topic ends before what was read of it, and is read from its start", **where, wanted=wanted)
 
     def _booked(self, partition: TopicPartition, messages: list[ConsumerRecord]) -> Offsets:
         book = self._books.setdefault(partition, Offsets())
@@ -210,11 +252,12 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     async def _commit(self) -> None:
         try:
             async with asyncio.timeout(_COMMITTED_SECONDS):
-                reached = {partition: await self._reached(partition) for partition in list(self._books)}
+                books = dict(self._books)
+                reached = {partition: await self._reached(partition) for partition in books}
                 new = {
                     partition: offset
                     for partition, offset in reached.items()
-                    if (book := self._books.get(partition)) and offset > book.committed
+                    if self._books.get(partition) is books[partition] and offset > books[partition].committed
                 }
                 if new:
                     await self._consumer.commit(new)
@@ -223,8 +266,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
             log.warning("offsets not committed", reason=reason_of(error))
             return
         for partition, offset in new.items():
-            if partition in self._books:
-                self._books[partition].committed = offset
+            books[partition].committed = offset
 
 
 def most_in_hand(mean_bytes: float) -> int:
