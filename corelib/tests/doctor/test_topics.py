@@ -6,12 +6,14 @@ from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from corelib.broker import Delivery
 from corelib.doctor import topics
 from corelib.doctor.finding import Level
 from corelib.kafka.admin import Topic
 from corelib.kafka.broker import Kafka
+from corelib.kafka.lag import Lag
 from corelib.message import Channel, Event, Record
 from corelib.postgres.store import Postgres
 from corelib.testing.running import until
@@ -116,11 +118,65 @@ async def test_marks_of_transactions_are_nothing_that_waits(kafka: Kafka, kafka_
     async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, transactional_id=partition.topic) as producer:
         async with producer.transaction():
             await producer.send_and_wait(partition.topic, b"{}", partition=0)
-        async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap, group_id=kafka.group("notes")) as consumer:
-            consumer.assign([partition])
+        async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap) as consumer:
             await until(partial(ended, consumer, partition))
-            await consumer.commit({partition: 1})
+    await commit(kafka, kafka_bootstrap, 1)
     assert "nothing waits" in await said(topics.consumers, on_kafka(kafka))
+
+
+async def commit(kafka: Kafka, bootstrap: str, offset: int) -> None:
+    """Set the place of a group that nobody is in."""
+    group, partition = kafka.group("notes"), TopicPartition(kafka.topic("notes"), 0)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False) as consumer:
+        consumer.assign([partition])
+        await consumer.commit({partition: offset})
+
+
+async def test_what_was_deleted_before_it_was_read(kafka: Kafka, kafka_bootstrap: str) -> None:
+    await create(kafka, kafka_bootstrap)
+    service, topic = on_kafka(kafka), kafka.topic("notes")
+    await kafka.send([Record("notes", "k", (), b"{}")] * 5)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(3)})
+    assert "deleted" not in await said(topics.consumers, service)  # of a group that was never there
+    await commit(kafka, kafka_bootstrap, 1)
+    lost = f"problem consumer {kafka.group('notes')}: 2 records of topic {topic} were deleted before it read them"
+    found = await said(topics.consumers, service)
+    assert f"{lost} -> `corelib replay`" in found
+    assert f"2 records of topic {topic} wait" in found
+    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(5)})
+    found = await said(topics.consumers, service)
+    assert f"4 records of topic {topic} were deleted before it read them" in found
+    assert "nothing waits" in found
+    await admin.close()
+
+
+async def test_a_topic_made_anew_that_ends_before_the_groups_place(kafka: Kafka, kafka_bootstrap: str) -> None:
+    await create(kafka, kafka_bootstrap)
+    await kafka.send([Record("notes", "k", (), b"{}")] * 3)
+    await commit(kafka, kafka_bootstrap, 10)
+    found = await said(topics.consumers, on_kafka(kafka))
+    assert f"3 records of topic {kafka.topic('notes')} wait" in found
+    assert "deleted" not in found
+
+
+@pytest.mark.parametrize(
+    ("days", "settings", "expected"),
+    [
+        (5.0, {}, ""),
+        (6.0, {}, "retention deletes what waits in topic notes in 1 day, 0:00:00"),
+        (8.0, {}, "retention deletes what waits in topic notes in 0:00:00"),
+        (8.0, {"retention.ms": "-1"}, ""),
+        (8.0, {"cleanup.policy": "compact"}, ""),
+    ],
+)
+def test_retention_that_comes_to_what_waits(days: float, settings: dict[str, str], expected: str) -> None:
+    week = {"retention.ms": str(timedelta(days=7) // timedelta(milliseconds=1)), "cleanup.policy": "delete"}
+    lag = Lag(records=1, seconds=timedelta(days=days).total_seconds())
+    found = [each.what for each in topics.judge_left("consumer", "notes", lag, week | settings)]
+    assert len(found) == bool(expected)
+    assert expected in "".join(found)
 
 
 async def ended(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:

@@ -15,6 +15,7 @@ from corelib.transaction import channels_of
 _OVERHEAD_BYTES = 16 * 1024
 # The shortest time for which the events of a service are kept to be replayed; a store may be told to keep them longer.
 _WINDOW = timedelta(days=1)
+_SOON = 0.75  # of a topic's retention, that it is told of what waits for so long
 _MEBIBYTE = 1 << 20
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -119,12 +120,36 @@ async def consumers(case: Case) -> Sequence[Finding]:
     group = kafka.group(case.service.name)
     members = await members_of(kafka.cluster, group)
     lags = await lag_of(kafka.cluster, group, taken)
+    about = f"consumer {group}"
+    found = [_lost(about, topic, lag.lost) for topic, lag in sorted(lags.items()) if lag.lost]
     waiting = {topic: lag for topic, lag in sorted(lags.items()) if lag.records}
     if waiting:
-        return [_waits(f"consumer {group}", topic, lag, case.late, members) for topic, lag in waiting.items()]
+        async with administering(kafka.cluster) as admin:
+            settings = await settings_of(admin, waiting)
+        for topic, lag in waiting.items():
+            found += [
+                _waits(about, topic, lag, case.late, members),
+                *judge_left(about, topic, lag, settings.get(topic, {})),
+            ]
+        return found
     if not members:
-        return [warning(f"consumer {group}", "no consumer is at work; nothing waits", _START)]
-    return [note(f"consumer {group}", "idle: everything on its topics is handled")]
+        return [*found, warning(about, "no consumer is at work; nothing waits", _START)]
+    return [*found, note(about, "idle: everything on its topics is handled")]
+
+
+def _lost(about: str, topic: str, lost: int) -> Finding:
+    what = f"{lost} records of topic {topic} were deleted before it read them"
+    remedy = "`corelib replay` of the service that publishes them sends them again, as long as its outbox has them:"
+    return problem(about, what, f"{remedy} choose --topic, and --since before its consumer was last at work.")
+
+
+def judge_left(about: str, topic: str, lag: Lag, settings: Mapping[str, str]) -> Iterator[Finding]:
+    """Say when a topic's retention comes to what waits, in the last quarter of its time."""
+    # Nothing is told of who may not know them, whom `topics` tells that.
+    kept = int(settings.get("retention.ms", -1)) / 1_000
+    if "delete" in settings.get("cleanup.policy", "") and 0 <= kept * _SOON < lag.seconds:
+        what = f"retention deletes what waits in topic {topic} in {span(max(0.0, kept - lag.seconds))}: it is lost then"
+        yield warning(about, what, f"Have it handled before, or raise retention.ms, {kept * 1_000:.0f}, until it is.")
 
 
 _START = 'Start the service with its part "consumer".'

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -27,10 +27,14 @@ _COORDINATED = AsyncRetrying(
 
 @dataclass(frozen=True)
 class Lag:
-    """What waits in a topic for a group; marks of transactions alone, which nobody handles, count for nothing."""
+    """What waits in a topic for a group; marks of transactions alone, which nobody handles, count for nothing.
 
-    records: int
-    seconds: float
+    `lost` is what was deleted before the group read it.
+    """
+
+    records: int = 0
+    seconds: float = 0.0
+    lost: int = 0
 
 
 async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[str, Lag]:
@@ -51,13 +55,16 @@ async def lag_of(cluster: Cluster, group: str, topics: Collection[str]) -> dict[
         # Assigned once: see `KafkaHistory.pages`.
         consumer.assign(partitions)
         consumer.pause(*partitions)
-        lags: dict[str, Lag] = dict.fromkeys(known, Lag(0, 0.0))
+        lags: dict[str, Lag] = dict.fromkeys(known, Lag())
         for partition in partitions:
             offset = committed[partition].offset if partition in committed else -1
-            start = max(offset, first[partition])
+            if not 0 <= offset <= ends[partition]:
+                offset = first[partition]  # a place that is none is where a group begins, in a topic made anew, too
+            start, before = max(offset, first[partition]), lags[partition.topic]
+            lag = replace(before, lost=before.lost + start - offset)
             if start < ends[partition] and (seconds := await _age(consumer, partition, start)) is not None:
-                before = lags[partition.topic]
-                lags[partition.topic] = Lag(before.records + ends[partition] - start, max(before.seconds, seconds))
+                lag = replace(lag, records=lag.records + ends[partition] - start, seconds=max(lag.seconds, seconds))
+            lags[partition.topic] = lag
     except KafkaError as error:
         raise Unavailable("kafka", reason_of(error)) from error
     finally:
