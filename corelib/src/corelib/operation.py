@@ -38,6 +38,14 @@ class Operation:
     run: Run | None = None
     id: UUID = field(default_factory=uuid7)
 
+    def outcome(self, now: datetime) -> str:
+        """Say when it ended well, or what it failed of, or that it is at work, or was interrupted."""
+        if self.ended:
+            return self.ended.isoformat(timespec="seconds")
+        if self.run and self.run.failed:
+            return f"failed: {self.run.failed}"
+        return "at work" if self.run and self.run.until > now else "interrupted"
+
 
 class Operations(Protocol):
     """The audit of a store."""

@@ -1,10 +1,14 @@
 """`corelib parked`, given as an operator gives it, on a real store."""
 
 import asyncio
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from written import written
@@ -19,8 +23,10 @@ from corelib.parking import AT_ONCE
 from corelib.postgres.operations import PostgresOperations
 from corelib.postgres.parking import PostgresParking
 from corelib.store import Failure, Parked
+from corelib.testing.running import until
 
 SERVICE = """
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +61,9 @@ class Shelves(Actor):
 
     @receive
     async def filled(self, event: Filled, tx: PostgresTransaction) -> None:
+        if Path("slow").exists():
+            Path("begun").touch()
+            await asyncio.Event().wait()
         if not self.lamp.lit or Path("broken").exists():
             raise ValueError("the shelf broke")
         await tx.execute("INSERT INTO filled VALUES ($1)", event.number)
@@ -176,9 +185,30 @@ def test_a_key_is_retried_without_its_service_and_flows_again(app: str, capsys: 
     Path("broken").unlink()
     assert main(["parked", "retry", HANDLER, "s-1", "--reason", "mended", "--who", "ann"]) == frame.OK
     assert "2 handled, the key flows again" in capsys.readouterr().out
-    handled, parked, [audit, _] = left(app)
+    handled, parked, [audit, before] = left(app)
     assert (handled, parked) == ([1, 2], 0)
+    assert before.outcome(before.began) == f"failed: {HANDLER} s-1: ValueError: the shelf broke"
     assert (audit.kind, audit.who, audit.reason, bool(audit.ended)) == ("parked retry", "ann", "mended", True)
+
+
+def test_the_audit_tells_what_failed_of_what_and_what_was_interrupted(
+    app: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["parked", "skip", HANDLER, "s-9", "--reason", "a slip"]) == frame.USAGE
+    park(app, record(1))
+    Path("slow").touch()
+    retry = [sys.executable, "-m", "corelib.cli", "parked", "retry", HANDLER, "s-1", "--reason", "no patience"]
+    with subprocess.Popen(retry, stderr=subprocess.PIPE) as retrying:
+        asyncio.run(until(Path("begun").exists))
+        capsys.readouterr()
+        assert main(["outbox", "audit"]) == frame.OK
+        assert re.search(r"no patience\W.* at work ", capsys.readouterr().out)
+        retrying.send_signal(signal.SIGINT)
+        assert retrying.wait(30) == frame.INTERRUPTED
+    assert main(["outbox", "audit"]) == frame.OK
+    interrupted, slip = [line for line in capsys.readouterr().out.splitlines() if "parked" in line]
+    assert re.search(r"parked retry\W.*no patience\W.* interrupted ", interrupted)
+    assert re.search(r"parked skip\W.*a slip\W.* failed: UsageError: nothing is parked of 's-9'", slip)
 
 
 def test_everything_is_retried_and_what_fails_is_told(app: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,11 +263,12 @@ def test_no_other_record_is_skipped_than_the_one_that_is_written_down(
     """Somebody else takes the first one away after it is written down."""
     park(app, record(1), record(2))
     Path("broken").touch()
-    save = PostgresOperations.save
+    save, told = PostgresOperations.save, list[Operation]()
 
-    async def save_late(self: PostgresOperations, operation: Operation) -> None:
-        await save(self, operation)
-        if "skipped" in operation.progress and not operation.ended:
+    async def save_late(self: PostgresOperations, operation: Operation, *, over: UUID | None = None) -> None:
+        await save(self, operation, over=over)
+        if "skipped" in operation.progress and not told:
+            told.append(operation)
             async with opened(Target(app).service()) as other:
                 await other.store.parking.remove((await other.store.parking.list())[0])
 

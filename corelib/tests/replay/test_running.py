@@ -1,6 +1,7 @@
 """An operation is carried out by one process at a time, on every store, and it is told how that ended."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -127,6 +128,28 @@ async def test_what_was_stopped_can_be_gone_on_with_at_once(store: Store) -> Non
         await stopped()
     async with running(store.operations, begun, clock, who="bob") as work:
         assert work.operation.progress == {"sent": 1}
+
+
+async def test_how_it_ended_is_told(store: Store) -> None:
+    clock = ManualClock()
+
+    async def outcome(begun: Operation, error: BaseException | None = None, *, failed: str = "") -> str:
+        with contextlib.suppress(ZeroDivisionError, asyncio.CancelledError):
+            async with running(store.operations, begun, clock) as work:
+                work.failed = failed
+                if error:
+                    raise error
+        return (await found(store, begun)).outcome(clock.now())
+
+    assert await outcome(asked()) == "2026-01-01T00:00:00+00:00"
+    assert await outcome(asked(), failed="2 of 3") == "failed: 2 of 3"
+    assert await outcome(asked(), asyncio.CancelledError()) == "interrupted"
+    failing = asked()
+    assert await outcome(failing, ZeroDivisionError("by none")) == "failed: ZeroDivisionError: by none"
+    assert await outcome(failing) == "2026-01-01T00:00:00+00:00"
+    dead = (await killed(store, clock)).operation
+    assert (await found(store, dead)).outcome(clock.now()) == "at work"
+    assert (await found(store, dead)).outcome(clock.now() + CLAIM) == "interrupted"
 
 
 async def test_a_replay_that_is_gone_on_with_elsewhere_sends_nothing_here(

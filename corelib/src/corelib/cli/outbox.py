@@ -158,12 +158,11 @@ def audit(context: typer.Context) -> None:
         async with opened(service):
             return list(await service.store.operations.list())
 
-    rows = []
+    rows, now = [], service.clock.now()
     for done in run(listed()):
-        ended = done.ended.isoformat(timespec="seconds") if done.ended else "no"
         # Where a replay is to be gone on with is for machines.
         told = {name: value for name, value in done.progress.items() if name not in {"place", "last"}}
         progress = ", ".join(f"{name} {value}" for name, value in told.items())
         began = done.began.isoformat(timespec="seconds")
-        rows.append((str(done.id), done.kind, done.who, done.reason, began, ended, progress))
+        rows.append((str(done.id), done.kind, done.who, done.reason, began, done.outcome(now), progress))
     show_table(("id", "what", "who", "why", "began", "ended", "progress"), rows)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from corelib.errors import UsageError
 from corelib.operation import Operation
 from corelib.parking import RELAY, Resumed
 from corelib.relay.parking import relay_of, resend
+from corelib.running import Running, running
 from corelib.service import Service
 from corelib.store import Failure, Parked, Queue
 
@@ -100,7 +100,7 @@ def retry(
     if everything == (key is not None):
         raise UsageError("give HANDLER and KEY, or --all")
     details = {"handler": handler, "key": key, "all": everything}
-    if not run(_retried(service_of(context), _operation("parked retry", details, reason, who))):
+    if run(_retried(service_of(context), _operation("parked retry", details, reason, who))).failed:
         raise typer.Exit(FINDINGS)
 
 
@@ -111,7 +111,7 @@ def skip_(context: typer.Context, handler: _Handler, key: _Key, *, reason: _Reas
     Example: `corelib --app svc_product parked skip Warehouse.order_placed o-17 --reason "test order"`
     """
     details = {"handler": handler, "key": key}
-    if not run(_skipped(service_of(context), _operation("parked skip", details, reason, who))):
+    if run(_skipped(service_of(context), _operation("parked skip", details, reason, who))).failed:
         raise typer.Exit(FINDINGS)
 
 
@@ -125,44 +125,47 @@ async def _parked(service: Service, handler: str, key: str, limit: int) -> Seque
         return await service.store.parking.list(handler, key, limit=limit)
 
 
-async def _retried(service: Service, operation: Operation) -> bool:
+async def _retried(service: Service, operation: Operation) -> Running:
     handler, key = operation.details["handler"], operation.details["key"]
-    async with _at_work(service, operation):
+    async with _at_work(service, operation) as work:
         everything = [(each.handler, each.key) for each in await service.store.parking.queues()]
         queues = [queue for queue in everything if handler in (None, queue[0]) and key in (None, queue[1])]
         if key is not None:
             _found(queues, handler, key)
         # One after the other: who fixes a night's trouble does not want all of it back at once.
-        handled = [await _resumed(service, *queue) for queue in queues if not queue[0].startswith(RELAY)]
-        return await _resent(service, [queue for queue in queues if queue[0].startswith(RELAY)]) and all(handled)
+        for queue in queues:
+            if not queue[0].startswith(RELAY):
+                await _resume(service, work, *queue)
+        await _resend(service, work, [queue for queue in queues if queue[0].startswith(RELAY)])
+    return work
 
 
-async def _skipped(service: Service, operation: Operation) -> bool:
+async def _skipped(service: Service, operation: Operation) -> Running:
     handler, key = operation.details["handler"], operation.details["key"]
-    async with _at_work(service, operation):
+    async with _at_work(service, operation) as work:
         first = _found(await service.store.parking.list(handler, key, limit=1), handler, key)[0]
         record = {"headers": first.record.headers, "body": first.record.payload.decode("utf-8", "backslashreplace")}
-        kept = replace(operation, progress={"skipped": record})
-        await service.store.operations.save(kept)
+        await work.save({"skipped": record})
         # This one, not whatever is first by now.
         await service.store.parking.remove(first)
         console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
         if handler.startswith(RELAY):
-            return await _resent(service, [(handler, key)])
-        return await _resumed(service, handler, key)
+            await _resend(service, work, [(handler, key)])
+        else:
+            await _resume(service, work, handler, key)
+    return work
 
 
-async def _resumed(service: Service, handler: str, key: str) -> bool:
+async def _resume(service: Service, work: Running, handler: str, key: str) -> None:
     try:
         resumed = await resume(service.store, service.routes, handler, key)
     except UsageError as gone:
         resumed = Resumed(0, Failure(str(gone)))
-    return _told(handler, key, resumed)
+    _tell(work, handler, key, resumed)
 
 
-async def _resent(service: Service, queues: Sequence[tuple[str, str]]) -> bool:
+async def _resend(service: Service, work: Running, queues: Sequence[tuple[str, str]]) -> None:
     """Send what relays have parked, beside them if they run."""
-    outcomes: list[bool] = []
     async with AsyncExitStack() as stack:
         publishers = {name: await _publisher(service, name, stack) for name in {relay_of(each) for each, _ in queues}}
         for handler, key in queues:
@@ -171,8 +174,7 @@ async def _resent(service: Service, queues: Sequence[tuple[str, str]]) -> bool:
                 resumed = Resumed(0, Failure("the service sends nothing this way any more: it can only be skipped"))
             else:
                 resumed = await resend(service.store.parking, publisher, handler, key)
-            outcomes.append(_told(handler, key, resumed))
-    return all(outcomes)
+            _tell(work, handler, key, resumed)
 
 
 async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Publisher | None:
@@ -183,24 +185,23 @@ async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Pub
     return publisher
 
 
-def _told(handler: str, key: str, resumed: Resumed) -> bool:
+def _tell(work: Running, handler: str, key: str, resumed: Resumed) -> None:
     text = f"{handler} {key}: {resumed.handled} handled"
-    ending = "; failed again: " + resumed.failure.reason if resumed.failure else ", the key flows again"
+    ending = ", the key flows again"
+    if resumed.failure:
+        ending = f"; failed again: {resumed.failure.reason}"
+        work.failed = work.failed or f"{handler} {key}: {resumed.failure.reason}"
     console.print(f"{text}{ending}", markup=False, highlight=False, soft_wrap=True)
-    return resumed.failure is None
 
 
 @asynccontextmanager
-async def _at_work(service: Service, operation: Operation) -> AsyncIterator[None]:
+async def _at_work(service: Service, operation: Operation) -> AsyncIterator[Running]:
     """Open all that handlers need, and write down what is done."""
     async with opened(service), AsyncExitStack() as stack:
         for resource in service.resources:
             await resource.open()
             stack.push_async_callback(resource.close)
-        await service.store.operations.save(operation)
-        yield
-        ended = await service.store.operations.find(operation.id) or operation
-        await service.store.operations.save(replace(ended, ended=datetime.now(UTC)))
+        yield await stack.enter_async_context(running(service.store.operations, operation, service.clock))
 
 
 def _operation(kind: str, details: dict[str, Any], reason: str, who: str) -> Operation:
