@@ -35,6 +35,21 @@ async def test_parked_keys(service: Service) -> None:
     assert "can only be skipped" not in found
 
 
+async def test_a_reason_of_several_lines_is_told_from_its_type_on_in_one_and_cut(service: Service) -> None:
+    service.routes[:] = Reader().routes()
+    reason = (
+        "ValidationError: 1 validation error for Noted\nnumber\n  Field required [type=missing]\n    For more see ..."
+    )
+    await service.store.parking.park("Reader.noted", noted(), Failure(reason + 30 * " more"), attempts=5)
+    told = (
+        "because: ValidationError: 1 validation error for Noted number Field required [type=missing] For more see ..."
+    )
+    found = await said(parked, service)
+    assert told in found
+    assert " … -> See `corelib parked list`" in found
+    assert len(found.splitlines()[0]) < 500
+
+
 @pytest.mark.parametrize(
     ("handler", "why"),
     [

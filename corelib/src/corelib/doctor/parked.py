@@ -11,6 +11,7 @@ from corelib.store import Queue
 
 _AHEAD = timedelta(days=4)
 """For so long before something can only be skipped it is told that it will be."""
+_LONGEST_REASON = 200
 _RETRY = "See `corelib parked list`; mend the cause, then `corelib parked retry`, or skip what cannot be mended."
 _SKIP = "See with `corelib parked show` what is to be done by hand, then `corelib parked skip`: the audit keeps it."
 
@@ -63,7 +64,9 @@ def _soon(about: str, left: Sequence[timedelta]) -> Iterator[Finding]:
 
 def _told(queues: Sequence[Queue], more: str = "") -> str:
     records, first = sum(queue.records for queue in queues), queues[0]
-    reason = first.reason.strip().splitlines()[-1]
+    reason = " ".join(first.reason.split())
+    if len(reason) > _LONGEST_REASON:
+        reason = f"{reason[:_LONGEST_REASON]} …"
     return (
         f"{records} events of {len(queues)} keys are parked{more}, the first since {first.since:%Y-%m-%d %H:%M}"
         f" because: {reason}"
