@@ -1,6 +1,7 @@
 """The command line's frame: how a service is named, and how what goes wrong is said."""
 
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,17 @@ def test_a_service_is_found_by_package_module_or_function(app: str, form: str) -
 def test_a_service_that_cannot_be_found_is_said_in_a_sentence(app: str, given: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Target(given.format(app)).service()
+
+
+def test_a_relay_whose_port_its_service_has_is_told_how_to_get_another(
+    app: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("corelib.logs.configure", lambda **_: None)  # both are of the whole process
+    monkeypatch.setattr("corelib.main.tune", lambda: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("SOUK_PORT", str(taken.getsockname()[1]))
+        assert main.main(["--app", app, "relay"]) == frame.USAGE
+    assert "address already in use; --port gives this process one of its own\n" in capsys.readouterr().err
 
 
 def test_a_service_in_memory_is_not_looked_into_from_outside(here: Path) -> None:

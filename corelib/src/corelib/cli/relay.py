@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from corelib.cli.frame import service_of
+from corelib.errors import SettingsError
 from corelib.main import serve
 
 
@@ -17,7 +18,13 @@ def relay(
     The same code as in the service: one relay holds the lease, others stand by, so it may run beside a service that
     relays itself. Start the service with `SOUK_ONLY=http,consumer,timers` to leave the relaying to this process.
 
-    Example: `SOUK_PORT=9102 corelib --app svc_product relay`
+    Beside its service on one machine it needs a port of its own.
+
+    Example: `corelib --app svc_product relay --port 9102`
     """
     changes = {"only": "relay"} | ({} if port is None else {"port": port})
-    serve(service_of(context, **changes))
+    service = service_of(context, **changes)
+    try:
+        serve(service)
+    except SettingsError as taken:
+        raise SettingsError(f"{taken}; --port gives this process one of its own") from taken
