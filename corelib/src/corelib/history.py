@@ -24,6 +24,11 @@ class Past:
     record: Record
     time: datetime
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """The channel, and the id of the event."""
+        return self.record.channel, self.record.header("ce_id") or ""
+
 
 class Selection(BaseModel):
     """Which records are meant: those that satisfy all that is given, each by any of its values."""

@@ -7,7 +7,7 @@ with it whatever comes of its key from then on.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,12 +18,12 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from corelib.broker import LogBroker, Publisher, Refused
 from corelib.clock import Clock
 from corelib.errors import Forgotten, InvalidEvent, Unavailable, UsageError
-from corelib.history import REPLAY_HEADER, History, Page, Past, Place, Selection
+from corelib.history import REPLAY_HEADER, History, Past, Place, Selection
 from corelib.message import Channel, Envelope, Record, Transport
 from corelib.operation import Operation, Operations
+from corelib.parked_history import ParkedHistory
 from corelib.running import Running, running
 from corelib.service import Service
-from corelib.store import ParkingLot
 from corelib.transaction import REMEMBER, channels_of
 
 KIND, RESUMED = "replay", "replay resumed"
@@ -152,7 +152,7 @@ class Replay:
                 await pace.wait(len(batch))
                 await self._send([self._again(past, work.operation) for past in batch])
                 sent(len(batch))
-                reached = Reached(place=reached.place, last=_name(batch[-1]), sent=reached.sent + len(batch))
+                reached = Reached(place=reached.place, last=batch[-1].name, sent=reached.sent + len(batch))
                 await work.save(reached.model_dump())
             reached = Reached(place=page.place, sent=reached.sent)
         await work.save(reached.model_dump())
@@ -241,21 +241,6 @@ def channels_for(service: Service, source: Source, names: Sequence[str]) -> tupl
     return transports[0], frozenset(channel.name for channel in chosen)
 
 
-class ParkedHistory:
-    """Implements `History` for what is parked, of every handler."""
-
-    def __init__(self, parking: ParkingLot) -> None:
-        self._parking = parking
-
-    async def pages(self, selection: Selection, after: Place | None = None) -> AsyncIterator[Page]:
-        """Yield everything as one page: what is parked is little."""
-        if after is None:
-            # An event that several handlers parked is sent once: each of them takes it from the topic.
-            records = dict.fromkeys((parked.record, parked.parked) for parked in await self._parking.list())
-            pasts = {record: Past(record, time) for record, time in records}
-            yield Page([past for past in pasts.values() if selection.wants(past)], {"all": True})
-
-
 class _Pace:
     """Lets so many a second pass; 0 is as fast as it goes. Time in which nothing could be sent is not made up for."""
 
@@ -274,13 +259,9 @@ class _Pace:
         self._due = max(self._due, now) + count / self._rate
 
 
-def _name(past: Past) -> tuple[str, str]:
-    return past.record.channel, past.record.header("ce_id") or ""
-
-
 def _behind(last: tuple[str, str] | None, pasts: Sequence[Past]) -> Sequence[Past]:
     """Return what of a page is still to be sent: all of it, unless the record is in it that was sent last."""
-    names = [_name(past) for past in pasts] if last else []
+    names = [past.name for past in pasts] if last else []
     return pasts[names.index(last) + 1 :] if last in names else pasts
 
 

@@ -34,7 +34,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Parked:
-    """A record that could not be handled, or that waits behind one of the same key (then with no attempts)."""
+    """A record that could not be handled, or that waits behind one of the same key (then with no attempts).
+
+    Its `id` is a number: the higher, the later it was parked.
+    """
 
     id: str
     handler: str
@@ -196,9 +199,9 @@ class ParkingLot(Protocol):
         ...
 
     async def list(
-        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None, after: int = 0
     ) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; so many behind that `id`."""
         ...
 
     async def failed(self, parked: Parked, failure: Failure) -> None:

@@ -50,6 +50,19 @@ async def test_a_record_of_any_size_that_kafka_takes_is_kept_whole(store: Store)
     assert await store.parking.list() == []
 
 
+async def test_what_is_behind_a_record_is_listed_without_those_up_to_it(store: Store) -> None:
+    await parked(store, *(record(number) for number in range(5)))
+    await parked(store, record(5), handler="Other.counted")
+    mine = await store.parking.list("Counter.counted", "k")
+    (last,) = await store.parking.list("Other.counted")
+    for asked in (("Counter.counted", "k"), ("Counter.counted",), ()):
+        for at, each in enumerate(mine):
+            behind = await store.parking.list(*asked, limit=2, after=int(each.id))
+            there = mine if asked else [*mine, last]
+            assert behind == there[at + 1 : at + 3]
+    assert await store.parking.list("Counter.counted", "k", limit=2, after=int(last.id)) == []
+
+
 async def test_a_parked_record_keeps_all_there_is_to_know(store: Store) -> None:
     odd = Record(CHANNEL.name, "k", (("ce_id", "1"), ("x", "y"), ("x", "z")), b"\xff\x00")
     before = SystemClock().now()

@@ -267,15 +267,17 @@ class Parking:
 
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(
-        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None, after: int = 0
     ) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; so many behind that `id`."""
         found: list[Parked] = []
         paged: dict[str, Any] = {} if limit is None else {"Limit": limit}
         for tally in await self._tallies(handler, key):
+            if tally.version <= after:
+                continue
             # Up to its version: pages are no snapshot, and a later record may be on one without those ahead of it.
             count = 0
-            async for parked in parked_in(self._between(tally, 0, tally.version, **paged)):
+            async for parked in parked_in(self._between(tally, after + 1, tally.version, **paged)):
                 found.append(parked)
                 count += 1
                 if count == limit:

@@ -71,12 +71,14 @@ class MemoryParking:
 
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(
-        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None, after: int = 0
     ) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; so many behind that `id`."""
         everything = await self._link.call("list parked", lambda: tuple(self._database.parked))
         return [
-            parked for parked in everything if handler in (None, parked.handler) and key in (None, parked.record.key)
+            parked
+            for parked in everything
+            if handler in (None, parked.handler) and key in (None, parked.record.key) and int(parked.id) > after
         ][:limit]
 
     def _park(self, handler: str, record: Record, failure: Failure, attempts: int) -> None:

@@ -66,12 +66,12 @@ PARKED_FAILED = "UPDATE parked SET attempts = attempts + 1, reason = $2, traceba
 
 # -- list_parked --
 LIST_PARKED = """
-SELECT * FROM parked WHERE ($1::text IS NULL OR handler = $1) ORDER BY id LIMIT $2
+SELECT * FROM parked WHERE ($1::text IS NULL OR handler = $1) AND id > $3 ORDER BY id LIMIT $2
 """
 
 # -- list_queue -- from the index on handler and hashed key, however many wait.
 LIST_QUEUE = """
-SELECT * FROM parked WHERE handler = $1 AND md5(key) = md5($2) AND key = $2 ORDER BY id LIMIT $3
+SELECT * FROM parked WHERE handler = $1 AND md5(key) = md5($2) AND key = $2 AND id > $4 ORDER BY id LIMIT $3
 """
 
 # -- list_queues -- each with its first record, of which the body stays where it is.

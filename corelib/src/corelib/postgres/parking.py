@@ -92,14 +92,14 @@ class PostgresParking:
 
     # Last, as its name hides the built-in one from the rest of the class.
     async def list(
-        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None
+        self, handler: str | None = None, key: str | None = None, *, limit: int | None = None, after: int = 0
     ) -> Sequence[Parked]:
-        """Return what is parked, in order: all of it, of a handler, or of a handler's key; the first so many."""
+        """Return what is parked, in order: all of it, of a handler, or of a handler's key; so many behind that `id`."""
         async with self._pool.connection() as connection:
             if handler is None or key is None:
-                rows = await connection.fetch(queries.LIST_PARKED, handler, limit)
+                rows = await connection.fetch(queries.LIST_PARKED, handler, limit, after)
             else:
-                rows = await connection.fetch(queries.LIST_QUEUE, handler, _text(key), limit)
+                rows = await connection.fetch(queries.LIST_QUEUE, handler, _text(key), limit, after)
         return [_parked(row) for row in rows]
 
 
