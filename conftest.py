@@ -22,6 +22,9 @@ pytest_plugins = ["corelib.testing.fixtures"]
 os.environ.setdefault("AWS_ACCESS_KEY_ID", "local-not-a-key")
 os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local-not-a-secret")
 
+# Commands print as into a pipe, whatever shell they are tested from.
+os.environ.pop("COLUMNS", None)
+
 # No property is about speed, and machines do other things too.
 settings.register_profile("souk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("souk")

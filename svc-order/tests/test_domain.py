@@ -56,7 +56,7 @@ def test_an_order_follows_its_table_and_never_leaves_a_final_state(steps: list[S
         current = after
 
 
-@pytest.mark.parametrize("status", FINAL)
+@pytest.mark.parametrize("status", sorted(FINAL))
 @pytest.mark.parametrize("step", Step)
 def test_a_final_order_stays_as_it_is(status: Status, step: Step) -> None:
     assert order(status).after(step, now=NOW) is None

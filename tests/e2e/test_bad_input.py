@@ -11,6 +11,7 @@ from devstack.shopper import Shopper
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
 
+UNKNOWN = "5c1a3d5e-0000-4000-8000-000000000000"
 ONE = {"lines": [{"product_id": "scarce", "quantity": 1}]}
 
 
@@ -78,10 +79,10 @@ async def test_an_order_without_a_key_is_refused(open_shop: Shopper) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        ("GET", f"/api/v1/orders/{uuid4()}", 404),
+        ("GET", f"/api/v1/orders/{UNKNOWN}", 404),
         ("GET", "/api/v1/orders/not-an-id", 404),
         ("GET", "/api/v1/products/no-such-product", 404),
-        ("GET", f"/api/v1/payments/{uuid4()}", 404),
+        ("GET", f"/api/v1/payments/{UNKNOWN}", 404),
         ("DELETE", "/api/v1/orders", 405),
         ("GET", "/api/v1/nonsense", 404),
         ("POST", "/api/v1/products", 403),

@@ -113,7 +113,8 @@ async def test_poison_parks_its_key_while_others_flow_and_is_taken_up_again(stan
         assert await stand.seen("bad") == [0]
         actor.failing.clear()
         resumed = await resume(stand.store, list(actor.routes()), "Counter.counted", "bad")
-        assert resumed.handled == 2
+        # What was handled may wait here as well: a stalled consumer is thought dead, and its records come again.
+        assert (resumed.failure, resumed.handled >= 2) == (None, True)
         await stand.publish(Counted(name="bad", number=3))
         await until(stand.saw("bad", 0, 1, 2, 3))
 
