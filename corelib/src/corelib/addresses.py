@@ -1,10 +1,12 @@
-"""Addresses among the settings: a malformed one is told before anything is opened, without the password in it."""
+"""Addresses, among the settings or in code: a malformed one is told before anything is opened, without its password."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
+
+from corelib.errors import SettingsError
 
 MALFORMED_DSN = "postgres_dsn"
 """The type of the error of a `Dsn`: of what is wrong in it, one cannot tell where its password begins and ends."""
@@ -50,3 +52,11 @@ Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
 """Where some of Kafka's brokers are."""
 Url = Annotated[str, AfterValidator(_url)]
 """Where an HTTP server is."""
+
+
+def require(kind: Any, name: str, value: str) -> None:
+    """Raise `SettingsError` where an argument of this name is no address of this kind."""
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise SettingsError(f"{name}: {error.errors()[0]['msg']}") from None

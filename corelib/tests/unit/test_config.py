@@ -1,16 +1,20 @@
 """Settings: what is wrong is named, what is secret is not shown."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydantic import Field, SecretStr
 from structlog.testing import capture_logs
 
+from corelib.aws.clients import Aws
 from corelib.config import Port, ServiceSettings, load, misspelt, printable
 from corelib.errors import SettingsError
+from corelib.kafka.broker import Kafka
 from corelib.main import main
 from corelib.memory.store import Memory
+from corelib.postgres.store import Postgres
 from corelib.service import Service
 
 
@@ -111,6 +115,20 @@ def test_a_malformed_address_is_named_with_what_is_expected_and_without_its_pass
     assert line.startswith(f"{variable} is {given}: it should be ")
     assert allowed in line
     assert "p4ss" not in line
+
+
+@pytest.mark.parametrize(
+    ("opens", "said"),
+    [
+        (lambda: Postgres("postgresql://souk:p4ss@db:none/souk"), "dsn: it should be postgresql://"),
+        (lambda: Kafka("localhost"), "bootstrap: it should be host:port"),
+        (lambda: Aws(endpoint_url="localhost:4566"), "endpoint_url: it should be http://host:port"),
+    ],
+)
+def test_a_malformed_address_in_code_is_told_as_well(opens: Callable[[], object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as told:
+        opens()
+    assert "p4ss" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from corelib.addresses import Url, require
 from corelib.aws.trouble import code_of, reaching
 from corelib.errors import Unavailable
 
@@ -29,6 +30,8 @@ class Aws:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
     ) -> None:
+        if endpoint_url is not None:
+            require(Url, "endpoint_url", endpoint_url)
         self.region = region
         self.endpoint_url = endpoint_url
         self.prefix = prefix

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 from aiokafka.helpers import create_ssl_context
 
+from corelib.addresses import Bootstrap, require
 from corelib.errors import SettingsError
 
 Security = Literal["plaintext", "tls", "iam"]
@@ -49,7 +50,8 @@ class Cluster:
     region: str = ""
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for what does not go together, or cannot be read."""
+        """Raise `SettingsError` for what is no address, does not go together, or cannot be read."""
+        require(Bootstrap, "bootstrap", self.bootstrap)
         if self.security == "plaintext" and (self.ca_file or self.certificate_file or self.key_file):
             raise SettingsError("certificates mean nothing to Kafka in plain text: set SOUK_KAFKA_SECURITY=tls")
         if (self.certificate_file is None) != (self.key_file is None):

@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from corelib import stages
+from corelib.addresses import Dsn, require
 from corelib.clock import SystemClock
 from corelib.errors import Collision, Conflict, Duplicate, Unavailable
 from corelib.history import History
@@ -60,6 +61,7 @@ class Postgres:
         keep: timedelta = timedelta(days=1),
         tableless: bool = False,
     ) -> None:
+        require(Dsn, "dsn", dsn)
         self.tableless = tableless
         self.keep = keep
         self._dsn = dsn
