@@ -150,7 +150,7 @@ class Authenticator:
         """Return who calls. Raises `Problem` 401, or `Unavailable` when the keys cannot be had."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
-            raise _unauthorized("Send a token: Authorization: Bearer <token>.")
+            raise self._unauthorized("Send a token: Authorization: Bearer <token>.")
         known = self._verified.get(token)
         if known is not None and known.expires > time.time():
             return known
@@ -165,7 +165,7 @@ class Authenticator:
             kid = str(jwt.get_unverified_header(token).get("kid", ""))
             key = await self._keys.find(kid)
             if key is None:
-                raise _unauthorized("The token is signed with a key that its issuer does not publish.")
+                raise self._refused("The token is signed with a key that its issuer does not publish.")
             claims = jwt.decode(
                 token,
                 key,
@@ -182,9 +182,18 @@ class Authenticator:
                 expires=float(claims["exp"]),
             )
         except jwt.ExpiredSignatureError as error:
-            raise _unauthorized("The token has ended: get a new one.") from error
+            raise self._refused("The token has ended: get a new one.") from error
         except (jwt.InvalidTokenError, ValueError) as error:
-            raise _unauthorized("The token is not valid.") from error
+            raise self._refused("The token is not valid.") from error
+
+    def _refused(self, detail: str) -> Problem:
+        return self._unauthorized(detail, ', error="invalid_token"')
+
+    def _unauthorized(self, detail: str, error: str = "") -> Problem:
+        """Return 401 with its challenge: an `error` is only for who sent a token (RFC 6750, 3.1)."""
+        problem = Problem(401, "unauthorized", detail)
+        problem.headers["WWW-Authenticate"] = f'Bearer realm="{self._issuer}"{error}'
+        return problem
 
 
 def keys_of(jwks: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
@@ -197,9 +206,3 @@ def keys_of(jwks: Mapping[str, Any]) -> dict[str, Ed25519PublicKey]:
         if isinstance(key, Ed25519PublicKey):
             found[str(entry["kid"])] = key
     return found
-
-
-def _unauthorized(detail: str) -> Problem:
-    problem = Problem(401, "unauthorized", detail)
-    problem.headers["WWW-Authenticate"] = 'Bearer realm="souk"'
-    return problem

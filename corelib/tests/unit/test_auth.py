@@ -62,3 +62,14 @@ async def test_a_token_must_be_of_the_issuer_and_for_the_audience() -> None:
     for wrong in ({"issuer": "library"}, {"audience": "readers"}):
         with pytest.raises(Problem, match="The token is not valid"):
             await Authenticator(keys, **wrong).caller(f"Bearer {token}")
+
+
+async def test_who_is_refused_is_told_whose_token_it_takes_and_what_was_wrong_with_the_one_sent() -> None:
+    library = Authenticator(FixedKeys(SIGNER.jwks()), issuer="library")
+    for authorization, challenge in (
+        (None, 'Bearer realm="library"'),
+        (_bearer(), 'Bearer realm="library", error="invalid_token"'),
+    ):
+        with pytest.raises(Problem) as refused:
+            await library.caller(authorization)
+        assert refused.value.headers["WWW-Authenticate"] == challenge
