@@ -92,7 +92,7 @@ async def test_a_failure_after_a_success_is_waited_for_as_the_first_one_was(monk
         waited.append(attempt)
         return 0.0
 
-    monkeypatch.setattr("corelib.relay.log_relay.pause_of", pause)
+    monkeypatch.setattr("corelib.relay.rounds.pause_of", pause)
     stop = asyncio.Event()
     source: Any = Backlog()
     store = Memory()
@@ -123,7 +123,7 @@ class ShutSink(SlowSink):
 async def test_a_relay_that_is_refused_says_why_from_the_second_time_on_until_it_delivers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("corelib.relay.log_relay.pause_of", lambda *_: 0.0)
+    monkeypatch.setattr("corelib.relay.rounds.pause_of", lambda *_: 0.0)
     stop = asyncio.Event()
     source: Any = Backlog()
     sink, store = ShutSink(stop, failures=3), Memory()

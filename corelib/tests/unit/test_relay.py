@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
 from structlog.testing import capture_logs
 
 from corelib.broker import Refused
@@ -123,3 +124,17 @@ def test_a_relay_that_cannot_deliver_all_says_why_until_it_can() -> None:
         VirtualLoop(seed=1).run(look())
     assert told == ["kafka is unavailable: no right to it", "", ""]
     assert [each["event"] for each in logs].count("relay waits no longer") == 1
+
+
+def test_a_relay_that_pauses_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corelib.relay.rounds.pause_of", lambda *_: 3_600.0)
+    broker = HalfShut()
+    relay = Relay("notes", Outbox(), broker, EventWake(), MemoryParking(Database(), Direct()), holder=_HOLDER)
+
+    async def stopped_at() -> float:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(60, stop.set)
+        await relay.run(stop)
+        return asyncio.get_running_loop().time()
+
+    assert VirtualLoop(seed=1).run(stopped_at()) < 61

@@ -4,29 +4,22 @@ Small transactions when idle, for latency; the more waits, the larger, for throu
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 from uuid import uuid4
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
-
 from corelib.broker import LogSink, Outgoing
-from corelib.errors import EraChanged, LeaseLost, NeverTaken, Unavailable
+from corelib.errors import LeaseLost, NeverTaken
 from corelib.headers import unpack
 from corelib.message import Record
 from corelib.metrics import RELAYED
 from corelib.part import ends_soon_after, rest
 from corelib.relay.parking import RelayParking
-from corelib.retry import pause_of
+from corelib.relay.rounds import LONGEST_POLL, RENEW_SECONDS, SHORTEST_POLL, STANDBY_SECONDS, go_on
 from corelib.stages import Progress
 from corelib.store import Chunk, LogSource, ParkingLot, Wake
 
-_WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
-_STANDBY_SECONDS = 1.0
-_RENEW_SECONDS = 2.0
-_SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 _FEWEST, _MOST = 256, 20_000
 _CHUNK_BYTES = 16 * 1024 * 1024  # aimed at; the source sets the bound
 _SAMPLED = 16  # of so many rows one tells how large they are
@@ -57,19 +50,7 @@ class LogRelay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type((Unavailable, LeaseLost, EraChanged)),
-            wait=lambda _: pause_of(_WAITS, self._progress.failures + 1),
-            before_sleep=self._failed,
-            stop=lambda _: stop.is_set(),
-            reraise=True,
-        )
-        while not stop.is_set():
-            try:
-                await retrying(self._until_stopped, stop)
-            except (Unavailable, LeaseLost, EraChanged):
-                break
-        self._progress.stands_by()
+        await go_on(self._until_stopped, stop, self._progress, self._source.lag_seconds)
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         try:
@@ -79,7 +60,7 @@ class LogRelay:
                         await self._drain(stop)
                     else:
                         self._progress.stands_by()
-                        await rest(stop, _STANDBY_SECONDS)
+                        await rest(stop, STANDBY_SECONDS)
         finally:
             self._renewed = 0.0
             await self._sink.close()
@@ -99,7 +80,7 @@ class LogRelay:
         return True
 
     async def _drain(self, stop: asyncio.Event) -> None:
-        poll = _SHORTEST_POLL
+        poll = SHORTEST_POLL
         chunk = await self._next()
         while not stop.is_set():
             await self._renew()
@@ -107,10 +88,10 @@ class LogRelay:
             if chunk is None:
                 self._progress.goes_well()
                 await self._wake.wait(poll)
-                poll = min(poll * 2, _LONGEST_POLL)
+                poll = min(poll * 2, LONGEST_POLL)
                 chunk = await self._next()
                 continue
-            poll = _SHORTEST_POLL
+            poll = SHORTEST_POLL
             chunk = await self._deliver_and_read(chunk)
 
     async def _deliver_and_read(self, chunk: Chunk) -> Chunk | None:
@@ -175,7 +156,7 @@ class LogRelay:
         return chunk
 
     async def _renew(self, *, at_once: bool = False) -> None:
-        if at_once or _now() - self._renewed >= _RENEW_SECONDS:
+        if at_once or _now() - self._renewed >= RENEW_SECONDS:
             if not await self._source.acquire(self._holder):
                 raise LeaseLost("another relay holds the lease")
             self._renewed = _now()
@@ -184,11 +165,6 @@ class LogRelay:
         if _now() - self._measured >= 1:
             self._measured = _now()
             self._progress.lags(await self._source.lag_seconds() if chunk else 0.0)
-
-    async def _failed(self, state: RetryCallState) -> None:
-        self._progress.fails(state.outcome.exception() if state.outcome else None)
-        with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
-            self._progress.lags(await self._source.lag_seconds())
 
 
 def _record(row: Outgoing) -> Record:

@@ -6,28 +6,20 @@ with its key, so that other keys flow (see `corelib.relay.parking`).
 """
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from uuid import uuid4
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from corelib.broker import Publisher, Refused
-from corelib.errors import LeaseLost, Unavailable
 from corelib.metrics import RELAY_FAILURES, RELAYED
 from corelib.parking import RELAY
 from corelib.part import ends_soon_after, rest
 from corelib.relay.parking import RelayParking
-from corelib.retry import pause_of
+from corelib.relay.rounds import LONGEST_POLL, RENEW_SECONDS, SHORTEST_POLL, STANDBY_SECONDS, go_on
 from corelib.stages import Progress
 from corelib.store import OutboxReader, ParkingLot, Pending, Wake
-
-_WAITS = wait_random_exponential(multiplier=0.05, max=5.0)
-_STANDBY_SECONDS = 1.0
-_RENEW_SECONDS = 2.0
-_SHORTEST_POLL, _LONGEST_POLL = 0.002, 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -65,19 +57,7 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then give the lease up. Raises nothing that waiting can mend."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type((Unavailable, LeaseLost)),
-            wait=lambda _: pause_of(_WAITS, self._progress.failures + 1),
-            before_sleep=self._failed,
-            stop=lambda _: stop.is_set(),
-            reraise=True,
-        )
-        while not stop.is_set():
-            try:
-                await retrying(self._until_stopped, stop)
-            except (Unavailable, LeaseLost):
-                break
-        self._progress.stands_by()
+        await go_on(self._until_stopped, stop, self._progress, self._reader.lag_seconds)
 
     async def _until_stopped(self, stop: asyncio.Event) -> None:
         try:
@@ -89,25 +69,25 @@ class Relay:
                 await self._reader.release()
 
     async def _drain(self, stop: asyncio.Event) -> None:
-        poll = _SHORTEST_POLL
+        poll = SHORTEST_POLL
         while not stop.is_set():
             if not await self._hold():
-                await rest(stop, _STANDBY_SECONDS)
+                await rest(stop, STANDBY_SECONDS)
                 continue
             pending = await self._reader.read(self._batch)
             await self._measure(pending)
             if pending:
                 self._progress.read(pending[0].record.headers)
                 await self._deliver(pending, stop)
-                poll = _SHORTEST_POLL
+                poll = SHORTEST_POLL
             else:
                 self._progress.goes_well()
                 await self._wake.wait(poll)
-                poll = min(poll * 2, _LONGEST_POLL)
+                poll = min(poll * 2, LONGEST_POLL)
 
     async def _hold(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if self._renewed and now - self._renewed < _RENEW_SECONDS:
+        if self._renewed and now - self._renewed < RENEW_SECONDS:
             return True
         held = await self._reader.acquire(self._holder)
         if held:
@@ -121,7 +101,7 @@ class Relay:
 
     async def _deliver(self, pending: Sequence[Pending], stop: asyncio.Event) -> None:
         """Send until all is acknowledged: the reader moves on only past a whole read."""
-        pause = _SHORTEST_POLL
+        pause = SHORTEST_POLL
         while pending := await self._without_parked(pending):
             sent = await self._publisher.send([entry.record for entry in pending])
             await self._acknowledge([entry for entry, ok in zip(pending, sent, strict=True) if ok])
@@ -135,7 +115,7 @@ class Relay:
             RELAY_FAILURES.labels(self._relay).inc()
             log.warning("records refused by the broker, sending them again", relay=self._relay, count=len(pending))
             await rest(stop, pause)
-            pause = min(pause * 2, _STANDBY_SECONDS)
+            pause = min(pause * 2, STANDBY_SECONDS)
             if not await self._hold():
                 return  # another relay sends them now
         self._progress.goes_well()
@@ -167,11 +147,6 @@ class Relay:
         if now - self._measured >= 1:
             self._measured = now
             self._progress.lags(await self._reader.lag_seconds() if pending else 0.0)
-
-    async def _failed(self, state: RetryCallState) -> None:
-        self._progress.fails(state.outcome.exception() if state.outcome else None)
-        with contextlib.suppress(Unavailable, LeaseLost):  # without its store nobody knows what waits
-            self._progress.lags(await self._reader.lag_seconds())
 
 
 def _stream(entry: Pending) -> tuple[str, str]:
