@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -18,7 +19,7 @@ from corelib.message import Channel, Event
 from corelib.once import run_once
 from corelib.postgres.literals import binary, text
 from corelib.postgres.store import Postgres
-from corelib.postgres.transaction import sql
+from corelib.postgres.transaction import sql, write_events
 from corelib.transaction import Origin, Transaction
 
 SAID = Channel("said")
@@ -111,6 +112,24 @@ async def test_a_transaction_of_very_many_events_keeps_their_order(store: Postgr
         for number in range(1_234):
             tx.publish(Said(who=str(number)))
     assert await keys(store) == [str(number) for number in range(1_234)]
+
+
+async def test_large_events_of_a_transaction_go_in_statements_that_postgresql_takes(
+    store: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+
+    def noted(*args: Any) -> str:
+        statements.append(write_events(*args))
+        return statements[-1]
+
+    monkeypatch.setattr("corelib.postgres.transaction.write_events", noted)
+    async with store.transaction() as tx:
+        for number in range(160):
+            tx.publish(Said(who=str(number), words="x" * 250_000))
+    assert await keys(store) == [str(number) for number in range(160)]
+    assert len(statements) == 3
+    assert max(map(len, statements)) < 36_000_000
 
 
 async def test_state_and_events_are_undone_together_when_the_events_cannot_be_written(store: Postgres) -> None:

@@ -5,15 +5,16 @@ number. How it all lies in the table is told by `corelib.dynamo.parked_items`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from corelib.aws.clients import backoff
 from corelib.aws.trouble import code_of
+from corelib.batches import batches
 from corelib.clock import Clock
 from corelib.dynamo.claims import Claims
 from corelib.dynamo.client import Client
@@ -48,8 +49,6 @@ _ASKED_AT_ONCE = 16
 # A transaction takes 100 items and 4 MB, which some count as they travel: base64, escapes and all.
 _TOGETHER, _TOGETHER_BYTES = 40, 1_000_000
 
-T = TypeVar("T")
-
 
 class Parking:
     """Implements `ParkingLot`."""
@@ -71,7 +70,7 @@ class Parking:
     async def append(self, handler: str, *records: Record) -> int:
         """Let records of one key wait, in order, at the end of its queue; return how many of the first ones do."""
         count = 0
-        for together in _together(records, lambda record: record):
+        for together in batches(records, size_of, most=_TOGETHER, most_bytes=_TOGETHER_BYTES):
             if not await self._join(handler, together, _WAITS, 0, begin=False):
                 break
             count += len(together)
@@ -103,7 +102,7 @@ class Parking:
 
     async def remove(self, *parked: Parked) -> None:
         """Take records of one queue out; with the last one goes the queue."""
-        for together in _together(parked, lambda each: each.record):
+        for together in batches(parked, _size_of, most=_TOGETHER, most_bytes=_TOGETHER_BYTES):
             await self._leave(together)
 
     async def queues(self) -> Sequence[Queue]:
@@ -285,16 +284,5 @@ class Parking:
         return sorted(found, key=lambda parked: int(parked.id))[:limit]
 
 
-def _together(many: Sequence[T], record_of: Callable[[T], Record]) -> Iterator[Sequence[T]]:
-    """Yield in order what one transaction takes."""
-    some: list[T] = []
-    room = _TOGETHER_BYTES
-    for each in many:
-        size = size_of(record_of(each))
-        if some and (len(some) == _TOGETHER or size > room):
-            yield some
-            some, room = [], _TOGETHER_BYTES
-        some.append(each)
-        room -= size
-    if some:
-        yield some
+def _size_of(parked: Parked) -> int:
+    return size_of(parked.record)

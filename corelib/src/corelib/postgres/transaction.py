@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 from aiokafka.partitioner import murmur2
 
+from corelib.batches import batches
 from corelib.headers import pack
 from corelib.message import Record
 from corelib.postgres import queries
@@ -16,7 +17,8 @@ from corelib.postgres.ring import Ring
 from corelib.postgres.trouble import Asked
 from corelib.transaction import Mark, Origin, Scheduled, Transaction
 
-_ROWS = 500
+# PostgreSQL takes a statement of 1 GB; as literals, bytes are two each.
+_ROWS, _BYTES = 500, 16 * 1024 * 1024
 
 
 def headers_of(record: Record) -> str:
@@ -89,8 +91,8 @@ class PostgresTransaction(Transaction):
         self.connection.before_commit(";".join(last))
 
     async def _write_events(self, records: list[Record], slot: int | None) -> str:
-        """Return the last statement, to go with COMMIT; only a transaction with very many events has others before."""
-        *first, last = (records[at : at + _ROWS] for at in range(0, len(records), _ROWS))
+        """Return the last statement, to go with COMMIT; only many events, or large ones, have others before."""
+        *first, last = batches(records, lambda record: len(record.payload), most=_ROWS, most_bytes=_BYTES)
         for some in first:
             await self.execute(write_events(some, slot, self.origin.transports))
         return write_events(last, slot, self.origin.transports)
