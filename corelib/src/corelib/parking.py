@@ -74,5 +74,5 @@ def failed_again(parked: Parked, failure: Failure) -> Failure:
 
 
 def _encodable(said: str) -> str:
-    """Half a surrogate pair, as out of somebody's cut JSON, is no text to any store."""
-    return said.encode("utf-8", "backslashreplace").decode()
+    """Half a surrogate pair, as out of somebody's cut JSON, is no text to any store, and NUL is none to PostgreSQL."""
+    return said.encode("utf-8", "backslashreplace").decode().replace("\0", "\ufffd")

@@ -143,6 +143,7 @@ async def test_how_it_ended_is_told(store: Store) -> None:
 
     assert await outcome(asked()) == "2026-01-01T00:00:00+00:00"
     assert await outcome(asked(), failed="2 of 3") == "failed: 2 of 3"
+    assert await outcome(asked(), ZeroDivisionError("by \0")) == "failed: ZeroDivisionError: by \ufffd"
     assert await outcome(asked(), asyncio.CancelledError()) == "interrupted"
     failing = asked()
     assert await outcome(failing, ZeroDivisionError("by none")) == "failed: ZeroDivisionError: by none"
