@@ -38,6 +38,15 @@ def test_the_page_of_promises_names_tests_and_benches_that_there_are() -> None:
     assert set(re.findall(r"`make bench-(\w+)`", page)) <= BENCHES.keys()
 
 
+def test_the_map_of_corelib_names_each_of_its_modules_and_rooms() -> None:
+    source = ROOT / "corelib" / "src" / "corelib"
+    rooms = {f"{path.parent.name}/" for path in source.glob("*/__init__.py")}
+    modules = {path.stem for path in source.glob("*.py")} - {"__init__"}
+    rows = re.findall(r"^\| .+$", (ROOT / "corelib" / "README.md").read_text(), re.MULTILINE)
+    named = set(re.findall(r"`([a-z_]+/?)`", "\n".join(rows)))
+    assert named - {"corelib"} == rooms | modules
+
+
 def _leads_somewhere(page: Path, target: str) -> bool:
     name, _, anchor = target.partition("#")
     other = page.parent / name if name else page
