@@ -19,7 +19,7 @@ from corelib.part import rest
 from corelib.store import CLAIM
 
 
-class Running:
+class Execution:
     """An operation in this process' hands; `failed` tells what of it did not go well though it came to its end."""
 
     def __init__(self, operations: Operations, operation: Operation, run: Run, clock: Clock) -> None:
@@ -65,9 +65,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(
+async def executing(
     operations: Operations, operation: Operation, clock: Clock, *, who: str = ""
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[Execution]:
     """Carry an operation out, or go on with it from where it is. Raises `UsageError` where that is not to be done."""
     work = await _taken(operations, operation, clock, who or operation.who)
     try:
@@ -92,10 +92,10 @@ def require_free(operation: Operation, now: datetime) -> None:
         )
 
 
-async def _taken(operations: Operations, operation: Operation, clock: Clock, who: str) -> Running:
+async def _taken(operations: Operations, operation: Operation, clock: Clock, who: str) -> Execution:
     there, now = await operations.find(operation.id) or operation, clock.now()
     require_free(there, now)
-    work = Running(operations, there, Run(who=who, since=now, until=now + CLAIM), clock)
+    work = Execution(operations, there, Run(who=who, since=now, until=now + CLAIM), clock)
     try:
         await operations.save(work.operation, over=there.run.id if there.run else None)
     except (LeaseLost, Conflict):  # somebody was faster: who, is there to be read

@@ -18,11 +18,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from corelib.broker import LogBroker, Publisher, Refused
 from corelib.clock import Clock
 from corelib.errors import Forgotten, InvalidEvent, Unavailable, UsageError
+from corelib.execution import Execution, executing
 from corelib.history import REPLAY_HEADER, History, Past, Place, Selection
 from corelib.message import Channel, Envelope, Record, Transport
 from corelib.operation import Operation, Operations
 from corelib.parked_history import ParkedHistory
-from corelib.running import Running, running
 from corelib.service import Service
 from corelib.transaction import REMEMBER, channels_of
 
@@ -119,7 +119,7 @@ class Replay:
         the progress is saved then. Raises `UsageError` where it cannot begin, `LeaseLost` when another goes on with it.
         """
         await self._require_target()
-        async with running(self._operations, operation, self._clock) as work:
+        async with executing(self._operations, operation, self._clock) as work:
             await self._run(work, sent)
         return work.operation
 
@@ -131,7 +131,7 @@ class Replay:
         An operation of its own: the replay's is written anew with each batch, by each who carries it out.
         """
         await self._require_target()
-        async with running(self._operations, operation, self._clock, who=who) as work:
+        async with executing(self._operations, operation, self._clock, who=who) as work:
             now, progress = self._clock.now(), work.operation.progress
             details = {"replay": str(operation.id), "from": progress, "rate": self.plan.rate}
             told = {"of": str(operation.id), "from": Reached.model_validate(progress).sent}
@@ -144,7 +144,7 @@ class Replay:
         if tally.forgotten and not self.elsewhere:
             raise self._forgotten(f"{tally.forgotten} of {tally.records} events are")
 
-    async def _run(self, work: Running, sent: Callable[[int], None]) -> None:
+    async def _run(self, work: Execution, sent: Callable[[int], None]) -> None:
         reached = Reached.model_validate(work.operation.progress)
         pace = _Pace(self.plan.rate)
         async for page in self._history.pages(self.plan.selection, reached.place):

@@ -13,7 +13,7 @@ from corelib.operation import Operations
 from corelib.transaction import Mark, Origin, Transaction
 
 CLAIM = timedelta(minutes=1)
-"""After this nobody who died or hangs keeps others from a parked key."""
+"""Who died or hangs keeps others from a parked key, or an operation, for no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class ParkingLot(Protocol):
     async def append(self, handler: str, *records: Record) -> int:
         """Let records of one key wait, in order, at the end of its queue; return how many of the first ones do.
 
-        None where there is no queue, fewer than all where it ended meanwhile.
+        0 where there is no queue, fewer than all where it ended meanwhile.
         """
         ...
 

@@ -10,9 +10,9 @@ import pytest
 
 from corelib.clock import ManualClock
 from corelib.errors import LeaseLost, UsageError
+from corelib.execution import Execution, executing
 from corelib.message import Record
 from corelib.operation import Operation, Run
-from corelib.running import Running, running
 from corelib.store import CLAIM, Store
 from corelib.testing.running import until
 from replay.steps import Collector, Went, deliver, operation, plan, publish, replay
@@ -30,9 +30,9 @@ async def found(store: Store, begun: Operation) -> Operation:
     return kept
 
 
-async def killed(store: Store, clock: ManualClock) -> Running:
+async def killed(store: Store, clock: ManualClock) -> Execution:
     """Return what a process has in its hands that says nothing more of it."""
-    work = Running(store.operations, asked(), Run(who="ann", since=clock.now(), until=clock.now()), clock)
+    work = Execution(store.operations, asked(), Run(who="ann", since=clock.now(), until=clock.now()), clock)
     await work.save({})
     return work
 
@@ -56,7 +56,7 @@ async def test_of_many_who_go_on_at_once_one_does_and_the_others_hear_who(
     monkeypatch.setattr(store.operations, "find", found_by_all)
 
     async def go_on(who: str) -> None:
-        async with running(store.operations, begun, clock, who=who):
+        async with executing(store.operations, begun, clock, who=who):
             at_work.append(who)
             await go.wait()
 
@@ -78,12 +78,12 @@ async def test_who_was_killed_keeps_nobody_off_for_longer_than_a_minute(store: S
     begun = (await killed(store, clock)).operation
     clock.advance(CLAIM - timedelta(seconds=1))
     with pytest.raises(UsageError, match="by ann since 2026-01-01 00:00:00"):
-        await running(store.operations, begun, clock, who="bob").__aenter__()
+        await executing(store.operations, begun, clock, who="bob").__aenter__()
     clock.advance(timedelta(seconds=1))
-    async with running(store.operations, begun, clock, who="bob"):
+    async with executing(store.operations, begun, clock, who="bob"):
         pass
     with pytest.raises(UsageError, match="has ended"):
-        await running(store.operations, begun, clock, who="cyd").__aenter__()
+        await executing(store.operations, begun, clock, who="cyd").__aenter__()
 
 
 async def test_who_lost_it_writes_nothing_of_it_any_more(store: Store) -> None:
@@ -91,7 +91,7 @@ async def test_who_lost_it_writes_nothing_of_it_any_more(store: Store) -> None:
     slow = await killed(store, clock)
     await slow.save({"sent": 1})
     clock.advance(CLAIM)
-    async with running(store.operations, slow.operation, clock, who="bob") as work:
+    async with executing(store.operations, slow.operation, clock, who="bob") as work:
         assert work.operation.progress == {"sent": 1}
         await work.save({"sent": 2, "much": "x" * 400_000})
         with pytest.raises(LeaseLost):
@@ -104,9 +104,9 @@ async def test_who_lost_it_writes_nothing_of_it_any_more(store: Store) -> None:
 
 
 async def test_who_is_at_work_keeps_it_however_long_a_step_takes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corelib.running.CLAIM", timedelta(milliseconds=300))
+    monkeypatch.setattr("corelib.execution.CLAIM", timedelta(milliseconds=300))
     clock = ManualClock()
-    async with running(store.operations, asked(), clock) as work:
+    async with executing(store.operations, asked(), clock) as work:
         clock.advance(timedelta(hours=1))
 
         async def is_kept() -> bool:
@@ -120,13 +120,13 @@ async def test_what_was_stopped_can_be_gone_on_with_at_once(store: Store) -> Non
     clock, begun = ManualClock(), asked()
 
     async def stopped() -> None:
-        async with running(store.operations, begun, clock) as work:
+        async with executing(store.operations, begun, clock) as work:
             await work.save({"sent": 1})
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
         await stopped()
-    async with running(store.operations, begun, clock, who="bob") as work:
+    async with executing(store.operations, begun, clock, who="bob") as work:
         assert work.operation.progress == {"sent": 1}
 
 
@@ -135,7 +135,7 @@ async def test_how_it_ended_is_told(store: Store) -> None:
 
     async def outcome(begun: Operation, error: BaseException | None = None, *, failed: str = "") -> str:
         with contextlib.suppress(ZeroDivisionError, asyncio.CancelledError):
-            async with running(store.operations, begun, clock) as work:
+            async with executing(store.operations, begun, clock) as work:
                 work.failed = failed
                 if error:
                     raise error

@@ -13,10 +13,10 @@ from corelib.cli import frame
 from corelib.cli.frame import FINDINGS, Who, console, me, opened, run, service_of, show_table
 from corelib.consumer.resume import resume
 from corelib.errors import UsageError
+from corelib.execution import Execution, executing
 from corelib.operation import Operation
 from corelib.parking import RELAY, Resumed
 from corelib.relay.parking import relay_of, resend
-from corelib.running import Running, running
 from corelib.service import Service
 from corelib.store import Failure, Parked, Queue
 
@@ -125,7 +125,7 @@ async def _parked(service: Service, handler: str, key: str, limit: int) -> Seque
         return await service.store.parking.list(handler, key, limit=limit)
 
 
-async def _retried(service: Service, operation: Operation) -> Running:
+async def _retried(service: Service, operation: Operation) -> Execution:
     handler, key = operation.details["handler"], operation.details["key"]
     async with _at_work(service, operation) as work:
         everything = [(each.handler, each.key) for each in await service.store.parking.queues()]
@@ -140,7 +140,7 @@ async def _retried(service: Service, operation: Operation) -> Running:
     return work
 
 
-async def _skipped(service: Service, operation: Operation) -> Running:
+async def _skipped(service: Service, operation: Operation) -> Execution:
     handler, key = operation.details["handler"], operation.details["key"]
     async with _at_work(service, operation) as work:
         first = _found(await service.store.parking.list(handler, key, limit=1), handler, key)[0]
@@ -156,7 +156,7 @@ async def _skipped(service: Service, operation: Operation) -> Running:
     return work
 
 
-async def _resume(service: Service, work: Running, handler: str, key: str) -> None:
+async def _resume(service: Service, work: Execution, handler: str, key: str) -> None:
     try:
         resumed = await resume(service.store, service.routes, handler, key)
     except UsageError as gone:
@@ -164,7 +164,7 @@ async def _resume(service: Service, work: Running, handler: str, key: str) -> No
     _tell(work, handler, key, resumed)
 
 
-async def _resend(service: Service, work: Running, queues: Sequence[tuple[str, str]]) -> None:
+async def _resend(service: Service, work: Execution, queues: Sequence[tuple[str, str]]) -> None:
     """Send what relays have parked, beside them if they run."""
     async with AsyncExitStack() as stack:
         publishers = {name: await _publisher(service, name, stack) for name in {relay_of(each) for each, _ in queues}}
@@ -185,7 +185,7 @@ async def _publisher(service: Service, relay: str, stack: AsyncExitStack) -> Pub
     return publisher
 
 
-def _tell(work: Running, handler: str, key: str, resumed: Resumed) -> None:
+def _tell(work: Execution, handler: str, key: str, resumed: Resumed) -> None:
     text = f"{handler} {key}: {resumed.handled} handled"
     ending = ", the key flows again"
     if resumed.failure:
@@ -195,13 +195,13 @@ def _tell(work: Running, handler: str, key: str, resumed: Resumed) -> None:
 
 
 @asynccontextmanager
-async def _at_work(service: Service, operation: Operation) -> AsyncIterator[Running]:
+async def _at_work(service: Service, operation: Operation) -> AsyncIterator[Execution]:
     """Open all that handlers need, and write down what is done."""
     async with opened(service), AsyncExitStack() as stack:
         for resource in service.resources:
             await resource.open()
             stack.push_async_callback(resource.close)
-        yield await stack.enter_async_context(running(service.store.operations, operation, service.clock))
+        yield await stack.enter_async_context(executing(service.store.operations, operation, service.clock))
 
 
 def _operation(kind: str, details: dict[str, Any], reason: str, who: str) -> Operation:

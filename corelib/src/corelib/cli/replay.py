@@ -16,10 +16,10 @@ from rich.table import Table
 
 from corelib.cli.frame import Who, complaints, console, me, opened, run, service_of
 from corelib.errors import LeaseLost, UsageError
+from corelib.execution import require_free
 from corelib.history import Selection
 from corelib.operation import Operation
 from corelib.replay import KIND, Plan, Source, Tally, channels_for, replay_of
-from corelib.running import require_free
 from corelib.service import Service
 
 _Work = Callable[[Callable[[int], None]], Awaitable[Operation]]
