@@ -191,6 +191,37 @@ async def test_a_group_that_was_there_and_had_nothing_to_read_is_told_what_it_mi
     assert told(logs, log) == [(0, 4, 5)]
 
 
+async def test_the_first_start_of_a_group_asks_for_the_begin_of_all_partitions_together(
+    kafka: Kafka, admin: AIOKafkaAdminClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each question waits behind a fetch that waits for records: one by one, 200 partitions took ten seconds."""
+    wide = Channel("wide", partitions=20)
+    await kafka.provision([wide])
+    subscription = cast("KafkaSubscription", kafka.subscribe(GROUP, [wide]))
+    await subscription.open()
+    asked: list[int] = []
+    beginning_offsets = subscription._consumer.beginning_offsets
+
+    async def counted_in(partitions: Sequence[TopicPartition]) -> Any:
+        asked.append(len(partitions))
+        return await beginning_offsets(partitions)
+
+    monkeypatch.setattr(subscription._consumer, "beginning_offsets", counted_in)
+
+    async def placed() -> bool:
+        return len(await admin.list_consumer_group_offsets(kafka.group(GROUP))) == wide.partitions
+
+    try:
+        reading = asyncio.ensure_future(anext(subscription.deliveries()))
+        await until(placed)
+        assert sum(asked) >= wide.partitions
+        assert len(asked) <= 3
+        assert all(await kafka.send([Record(wide.name, "k", (), b"1")]))
+        assert (await reading).record.payload == b"1"
+    finally:
+        await subscription.close()
+
+
 async def test_a_topic_made_anew_under_a_reader_is_read_from_its_start_and_counted_from_there(log: Log) -> None:
     await log.write(*range(10))
     async with log.reading() as (subscription, deliveries):

@@ -63,6 +63,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         self._lost = {topic: LOST.labels(channel) for topic, channel in topics.items()}
         self._books: dict[TopicPartition, Offsets] = {}
         self._rebalances = 0
+        self._misplaced: dict[TopicPartition, int | None] = {}  # by what was wanted; None where no place is known
         self._closing = asyncio.Event()
         self._assigned = asyncio.Event()
         self._on_assigned: Assigned | None = None
@@ -142,6 +143,7 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
         """Begin nothing more of them, let what is at work finish, then commit: the next owner starts behind it."""
         self._assigned.clear()
         self._rebalances += 1
+        self._misplaced.clear()
         books = [self._books[partition] for partition in revoked if partition in self._books]
         for book in books:
             book.revoke()
@@ -192,28 +194,37 @@ class KafkaSubscription(ConsumerRebalanceListener):  # type: ignore[misc]  # aio
     async def _arrived(
         self, *wanted: TopicPartition, milliseconds: int
     ) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-        """Take what has come; a partition whose log has no such place is set to its first record instead."""
-        try:
-            records: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                *wanted, timeout_ms=milliseconds, max_records=_POLL_RECORDS
-            )
-        except NoOffsetForPartitionError as error:
-            [partition] = error.args
-            await self._restart(partition)
-        except OffsetOutOfRangeError as error:
-            [(partition, offset)] = error.args[0].items()
-            await self._restart(partition, offset)
-        else:
-            return records
-        return {}
+        """Take what has come; note of which partitions the log has no such place."""
+        await self._restart()
+        while True:
+            try:
+                # Of many partitions that have no place, as at a group's first start, all are told without waiting.
+                timeout = 0 if self._misplaced else milliseconds
+                records: Mapping[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+                    *wanted, timeout_ms=timeout, max_records=_POLL_RECORDS
+                )
+            except NoOffsetForPartitionError as error:
+                self._misplaced[error.args[0]] = None
+            except OffsetOutOfRangeError as error:
+                self._misplaced |= error.args[0]
+            else:
+                return records
 
-    async def _restart(self, partition: TopicPartition, wanted: int | None = None) -> None:
-        """Go on with a partition's first record; say what is lost where another was wanted."""
+    async def _restart(self) -> None:
+        """Set what is misplaced to the first record of its partition: at once, as each question waits for a fetch."""
+        misplaced, self._misplaced = self._misplaced, {}
+        if not misplaced:
+            return
         rebalances = self._rebalances
         async with asyncio.timeout(_START_SECONDS):
-            start: int = (await self._consumer.beginning_offsets([partition]))[partition]
+            starts: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets(list(misplaced))
         if self._rebalances != rebalances:
-            return  # whoever has it by now finds the same
+            return  # whoever has them by now finds the same
+        for partition, wanted in misplaced.items():
+            self._begin(partition, starts[partition], wanted)
+
+    def _begin(self, partition: TopicPartition, start: int, wanted: int | None) -> None:
+        """Go on with a partition's first record; say what is lost where another was wanted."""
         self._consumer.seek(partition, start)
         # With a book its place is committed at once: were it lost before anything is read, nobody could tell.
         self._books.setdefault(partition, Offsets())
