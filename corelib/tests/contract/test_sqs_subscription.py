@@ -139,6 +139,31 @@ async def test_what_could_not_be_kept_is_given_up_with_its_group_only_if_it_is_a
             assert [subscription.begin(each) for each in taken] == ours
 
 
+async def test_what_is_deleted_while_its_group_is_kept_gives_nothing_up(
+    sqs: Sqs, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Delivery] = []
+    refused: list[str] = []
+    through = Queues.call
+
+    async def call(self: Queues, operation: str, **request: Any) -> dict[str, Any]:
+        if operation == "ChangeMessageVisibilityBatch" and taken and not refused:
+            await subscription.done(taken[0])
+            await until(lambda: found(waiting(aws, LEDGER.name), (0, 2)))
+            answer = await through(self, operation, **request)
+            refused.extend(each["Code"] for each in answer["Failed"])
+            return answer
+        return await through(self, operation, **request)
+
+    assert all(await sqs.send([record(n, LEDGER, "a") for n in range(3)]))
+    async with subscribed(aws, LEDGER.name, extend_seconds=0.5) as subscription:
+        taken += sorted(await take(subscription, 3), key=number)
+        with monkeypatch.context() as trouble:
+            trouble.setattr(Queues, "call", call)
+            await until(lambda: _reached(lambda: bool(refused)))
+        assert [subscription.begin(each) for each in taken] == [False, True, True]
+
+
 async def test_stopping_yields_what_was_received_and_ends(sqs: Sqs, aws: Aws) -> None:
     await sqs.send([record(n) for n in range(10)])
     async with subscribed(aws) as subscription:

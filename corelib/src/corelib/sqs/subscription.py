@@ -198,6 +198,8 @@ class SqsSubscription:
                 self._not_shown(held[int(failed["Id"])], failed)
 
     def _not_shown(self, held: _Held, failed: dict[str, Any]) -> None:
+        if held not in self._in_hand:
+            return  # handled meanwhile, and maybe deleted
         if not failed.get("SenderFault", True):
             # Trouble of SQS, and still ours: it is tried again at the next round.
             log.warning("a message in hand may be delivered to others too", queue=held.url, reason=failed.get("Code"))
