@@ -6,7 +6,7 @@ and committed by corelib before the answer is sent), `request: web.Request`.
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +15,7 @@ from corelib.errors import Problem
 Idempotency = Literal["no", "optional", "required"]
 Endpoint = Callable[..., Awaitable[Any]]
 F = TypeVar("F", bound=Endpoint)
+M = TypeVar("M", bound=BaseModel | None)
 _MARK = "__corelib_operations__"
 
 
@@ -30,10 +31,10 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An answer with a status or headers of its own."""
+class Reply(Generic[M]):
+    """An answer with a status or headers of its own: `-> Reply[OrderView]`, or `Reply[None]` without a body."""
 
-    body: BaseModel | None = None
+    body: M | None = None
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,19 +1,27 @@
 """What an API declares wrongly is refused in a sentence when the service is built."""
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
+from aiohttp import web
 from declared import service
+from pydantic import BaseModel
 
-from corelib.api import Api, get, post
+from corelib.api import Api, Reply, get, post
 from corelib.auth import Caller
+from corelib.http.openapi import document
 
 
 class Door(Api):
     @get("/door")
     async def door(self) -> None:
         """Do nothing."""
+
+
+class Word(BaseModel):
+    word: str
 
 
 class OtherDoor(Door):
@@ -37,11 +45,18 @@ def perhaps_a_caller() -> list[Api]:
 
 
 def no_model() -> list[Api]:
-    class Any(Api):
+    class Vague(Api):
         @post("/x")
         async def make(self, body: dict[str, str]) -> None: ...
 
-    return [Any()]
+    return [Vague()]
+
+
+def returns(hint: object) -> list[Api]:
+    async def look(_: Api) -> None: ...
+
+    look.__annotations__ = {"return": hint}
+    return [type("Wordy", (Api,), {"look": get("/words")(look)})()]
 
 
 def unannotated() -> list[Api]:
@@ -113,6 +128,12 @@ WRONG = [
     (lambda: post("/x", idempotent="requierd"), "/x: idempotent is one of"),  # type: ignore[arg-type]
     (lambda: service(apis=perhaps_a_caller()), r"look: caller must be a Caller, not corelib.auth.Caller \| None"),
     (lambda: service(apis=no_model()), r"make: body must be a BaseModel, not dict\[str, str\]"),
+    (
+        lambda: service(apis=returns(list[int])),
+        r"look returns list\[int\]: an endpoint returns a pydantic model, Reply",
+    ),
+    (lambda: service(apis=returns(Reply[str])), r"look returns .*Reply\[str\]: an endpoint returns"),  # type: ignore[type-var]
+    (lambda: service(apis=returns(BaseModel | str)), r"look returns .*BaseModel \| str: an endpoint returns"),
     (lambda: service(apis=unannotated()), "look: name must be annotated"),
     (lambda: service(apis=misnamed()), "look: cannot bind nmae: parameters are those in the path"),
     (lambda: service(apis=no_authenticator()), r"GET /me wants a caller: give Service\(authenticator="),
@@ -156,3 +177,15 @@ def test_addresses_that_differ_by_method_or_by_what_a_parameter_takes_are_two() 
 
 def test_an_api_has_the_endpoints_that_it_inherits() -> None:
     assert [operation.path for operation, _ in OtherDoor().operations()] == ["/door"]
+
+
+@pytest.mark.parametrize("hint", [Word, Reply[Word], Word | None, Reply[Word | None]])
+def test_what_an_endpoint_answers_is_in_the_document(hint: object) -> None:
+    answers = document("x", "0", returns(hint))["paths"]["/words"]["get"]["responses"]
+    assert answers["200"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Word"}
+
+
+@pytest.mark.parametrize("hint", [None, Any, Reply, Reply[None], web.Response])
+def test_an_answer_may_have_no_model(hint: object) -> None:
+    answers = document("x", "0", returns(hint))["paths"]["/words"]["get"]["responses"]
+    assert answers["200"] == {"description": "Done"}

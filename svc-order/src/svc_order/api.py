@@ -134,7 +134,7 @@ class OrdersApi(Api):
         self._deadline = deadline
 
     @post("/api/v1/orders", status=201, idempotent="required")
-    async def place(self, body: PlaceOrder, caller: Caller, tx: DocumentTransaction) -> Reply:
+    async def place(self, body: PlaceOrder, caller: Caller, tx: DocumentTransaction) -> Reply[OrderView]:
         """Place an order: it is pending until stock and payment are settled."""
         wanted = _wanted(body.lines)
         try:

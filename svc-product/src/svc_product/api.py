@@ -135,7 +135,7 @@ class ProductsApi(Api):
         return _view(product)
 
     @post("/api/v1/products", status=201, roles=("admin",))
-    async def add(self, body: AddProduct, tx: Transaction) -> Reply:
+    async def add(self, body: AddProduct, tx: Transaction) -> Reply[ProductView]:
         """Add a product."""
         product = await self._catalogue.add(tx, _product(body), body.stock)
         if product is None:

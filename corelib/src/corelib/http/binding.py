@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from corelib.api import Endpoint, Operation, validated
+from corelib.api import Endpoint, Operation, Reply, validated
 from corelib.auth import Authenticator, Caller
 from corelib.errors import Problem
 from corelib.transaction import Transaction
@@ -30,6 +31,7 @@ class Signature:
     returns: type[BaseModel] | None
 
 
+_ANSWERS = (BaseModel, Reply, NoneType, web.StreamResponse)
 _KINDS: Mapping[str, type] = {
     "body": BaseModel,
     "query": BaseModel,
@@ -68,8 +70,21 @@ def signature(operation: Operation, endpoint: Endpoint) -> Signature:
         wants_caller=found["caller"] is not None,
         wants_tx=found["tx"] is not None,
         wants_request=found["request"] is not None,
-        returns=returns if inspect.isclass(returns) and issubclass(returns, BaseModel) else None,
+        returns=_returned(endpoint, returns),
     )
+
+
+def _returned(endpoint: Endpoint, hint: Any) -> type[BaseModel] | None:
+    """Return the model of an answer, if it has one."""
+    inner = get_args(hint)[0] if get_origin(hint) is Reply else hint
+    kinds = get_args(inner) if get_origin(inner) in {Union, UnionType} else (inner,)
+    for kind in kinds:
+        if kind not in {None, Any} and not any(_is_kind(kind, known) for known in _ANSWERS):
+            raise TypeError(
+                f"{endpoint.__qualname__} returns {hint}: an endpoint returns a pydantic model, Reply[model],"
+                " web.Response or None"
+            )
+    return next((kind for kind in kinds if _is_kind(kind, BaseModel)), None)
 
 
 def route(operation: Operation, sign: Signature) -> str:

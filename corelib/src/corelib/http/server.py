@@ -219,7 +219,9 @@ def _respond(operation: Operation, result: Any) -> web.Response:
     if result is None:
         return web.Response(status=status if status != 200 else 204, headers=headers)  # noqa: PLR2004 -- OK without content
     if not isinstance(result, BaseModel):
-        raise TypeError(f"{operation.method} {operation.path} must return a pydantic model, Reply or None")
+        raise TypeError(
+            f"{operation.method} {operation.path} must return a pydantic model, Reply or None, not {result!r:.100}"
+        )
     return web.Response(body=to_json(result), status=status, headers=headers, content_type="application/json")
 
 
