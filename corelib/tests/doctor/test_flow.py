@@ -4,12 +4,16 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
+
 from corelib.aws.clients import Aws
 from corelib.config import ServiceSettings
 from corelib.doctor import flow
 from corelib.doctor.examination import examine
 from corelib.doctor.finding import Case
+from corelib.documents import Index, Table
 from corelib.dynamo.store import Dynamo
+from corelib.errors import Unavailable
 from corelib.postgres.store import Postgres
 from corelib.service import Service
 from corelib.testing.running import until
@@ -94,6 +98,24 @@ async def test_timers_that_nobody_fires(service: Service) -> None:
     assert not await said(flow.timers, service, late=timedelta(minutes=10))
     assert await service.store.fire(10) == 1
     assert not await said(flow.timers, service, late=timedelta(0))
+
+
+async def test_a_table_of_the_service_that_is_missing(aws_endpoint: str) -> None:
+    books = Table("books", key="isbn", indexes=(Index("by-reader", key="reader"),))
+    prefix = f"t{uuid4().hex[:8]}-"
+    store = Dynamo("own", Aws(endpoint_url=aws_endpoint, prefix=prefix), tables=[books])
+    service = Service("own", ServiceSettings(), store=store)
+    await store.migrate()
+    await store.open(service.origin)
+    try:
+        expected = f"problem schema: missing: table {prefix}books -> Create it, or run the service's --provision."
+        assert await said(flow.schema, service) == expected
+        with pytest.raises(Unavailable, match="a table or stream does not exist: `corelib doctor` names it"):
+            await store.get(books, {"isbn": "1"})
+        await store.provision()
+        assert not await said(flow.schema, service)
+    finally:
+        await store.close()
 
 
 async def test_a_schema_that_is_missing(database: str, aws_endpoint: str) -> None:

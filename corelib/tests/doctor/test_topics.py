@@ -8,9 +8,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
+from corelib.aws.clients import Aws
 from corelib.broker import Delivery
 from corelib.doctor import topics
 from corelib.doctor.finding import Level
+from corelib.dynamo.store import Dynamo
 from corelib.kafka.admin import Topic
 from corelib.kafka.broker import Kafka
 from corelib.kafka.lag import Lag
@@ -26,7 +28,9 @@ class Drawn(Event, type="test.drawn.v1", channels=(Channel("notes", partitions=1
 
 async def test_a_topic_that_is_missing(kafka: Kafka) -> None:
     service, missing = on_kafka(kafka), f"problem topic {kafka.topic('notes')}: the topic does not exist"
-    assert f"{missing}: events for it wait in the outbox" in await said(topics.topics, service)
+    assert f"{missing}: events for it wait in the outbox, and so do those behind" in await said(topics.topics, service)
+    service.store = Dynamo("notes", Aws())
+    assert f"{missing}: events for it wait in the outbox; others flow" in await said(topics.topics, service)
     service.publishes = frozenset()  # but it is taken from
     assert f"{missing}: nothing that others publish to it is handled here" in await said(topics.topics, service)
 

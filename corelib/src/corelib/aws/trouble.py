@@ -19,13 +19,14 @@ _NOT_READY = frozenset(
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
-        "ResourceNotFoundException",
         "ServiceUnavailable",
         "SlowDown",
         "ThrottlingException",
         "TransactionInProgressException",
     }
 )
+_MISSING = "ResourceNotFoundException"
+_LOOK = "a table or stream does not exist: `corelib doctor` names it, the service's --provision makes it"
 _RIGHT = "the role lacks a right: grant it what AWS names here"
 _UNKNOWN = "its access key or token is not known there: look at AWS_ACCESS_KEY_ID, or at the role"
 _EXPIRED = "its credentials have expired and were not renewed: look at the role, or at AWS_SESSION_TOKEN"
@@ -80,6 +81,8 @@ def reaching(dependency: str) -> Iterator[None]:
     except ClientError as error:
         if refusal := refusal_of(error):
             raise Unavailable(dependency, f"{refusal} ({error})") from error
+        if code_of(error) == _MISSING:
+            raise Unavailable(dependency, f"{_LOOK} ({error})") from error
         if code_of(error) in _NOT_READY or _status_of(error) >= _SERVER_FAULT:
             raise Unavailable(dependency, str(error)) from error
         raise

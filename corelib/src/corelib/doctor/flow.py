@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from corelib.doctor.finding import Case, Finding, note, problem, span, warning
+from corelib.dynamo.store import Dynamo
 
 
 async def relays(case: Case) -> Sequence[Finding]:
@@ -70,8 +71,14 @@ async def timers(case: Case) -> Sequence[Finding]:
 
 
 async def schema(case: Case) -> Sequence[Finding]:
-    """Name what the tables lack."""
+    """Name what the tables lack; of a service's own, those that its store is told of."""
+    store = case.service.store
+    corelibs = await store.migrate(dry_run=True)
+    own = await store.lacking() if isinstance(store, Dynamo) else ()
     return [
-        problem("schema", f"missing: {change.summary}", "Run `corelib outbox migrate`.")
-        for change in await case.service.store.migrate(dry_run=True)
+        *(problem("schema", f"missing: {change.summary}", "Run `corelib outbox migrate`.") for change in corelibs),
+        *(
+            problem("schema", f"missing: {change.summary}", "Create it, or run the service's --provision.")
+            for change in own
+        ),
     ]

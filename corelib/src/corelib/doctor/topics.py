@@ -33,7 +33,7 @@ async def topics(case: Case) -> Sequence[Finding]:
     for name, channel in sorted(channels.items()):
         topic = known.get(kafka.topic(name))
         if topic is None:
-            found.append(_missing(kafka.topic(name), published=name in published))
+            found.append(_missing(case, kafka.topic(name), published=name in published))
         else:
             found += judge_replication(topic, settings[topic.name], brokers)
             found += _cleaned(topic, settings[topic.name], channel)
@@ -42,10 +42,12 @@ async def topics(case: Case) -> Sequence[Finding]:
     return found
 
 
-def _missing(topic: str, *, published: bool) -> Finding:
+def _missing(case: Case, topic: str, *, published: bool) -> Finding:
     if published:
-        what = "the topic does not exist: events for it wait in the outbox, and so do those behind them"
-        return problem(f"topic {topic}", what, "Create it, or run the service's --provision.")
+        what = "the topic does not exist: events for it wait in the outbox"
+        one_log = isinstance(case.service.store, Postgres)
+        behind = ", and so do those behind them" if one_log else "; others flow"
+        return problem(f"topic {topic}", f"{what}{behind}", "Create it, or run the service's --provision.")
     what = "the topic does not exist: nothing that others publish to it is handled here"
     return problem(f"topic {topic}", what, "Create it, or run the --provision of the service that publishes to it.")
 

@@ -91,6 +91,10 @@ class Dynamo(Documents):
             await provision(self._client, self._system)
         return changes
 
+    async def lacking(self) -> Sequence[Change]:
+        """Return what the service's own tables lack, which are not corelib's to migrate."""
+        return [change for table in self._catalog.tables.values() for change in await missing(self._client, table)]
+
     async def open(self, origin: Origin) -> None:
         """Connect. Raises `Unavailable`."""
         await self.aws.open()
