@@ -15,11 +15,12 @@ from corelib.broker import Refused, Subscription
 from corelib.errors import Unavailable
 from corelib.history import History
 from corelib.kafka.admin import administering, create, new_topic
-from corelib.kafka.batches import LARGEST_BYTES, TOPIC_BYTES, BatchSizes, too_large
+from corelib.kafka.batches import TOPIC_BYTES, BatchSizes, too_large
 from corelib.kafka.cluster import Cluster, reason_of, unseen
 from corelib.kafka.ending import end
 from corelib.kafka.history import KafkaHistory
 from corelib.kafka.log import KafkaLog
+from corelib.kafka.producer import starting
 from corelib.kafka.subscription import KafkaSubscription
 from corelib.message import Channel, Record
 from corelib.transaction import size_of
@@ -53,29 +54,8 @@ class Kafka:
 
     async def open(self) -> None:
         """Connect the producer. Raises `Unavailable`."""
-        self._producer = await self._start()
-
-    async def _start(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self.cluster.options,
-            enable_idempotence=True,
-            acks="all",
-            max_batch_size=LARGEST_BYTES,
-            max_request_size=2 * LARGEST_BYTES,
-            linger_ms=0,
-            request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
-            retry_backoff_ms=50,
-        )
-        try:
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                await producer.start()
-        except (KafkaError, TimeoutError, OSError) as error:
-            await end(producer)
-            raise Unavailable(self.name, f"{reason_of(error)}{await self.cluster.why()}") from error
-        except BaseException:
-            await end(producer)
-            raise
-        return producer
+        async with starting(self.cluster, seconds=_DEADLINE_SECONDS, batches=2) as producer:
+            self._producer = producer
 
     async def close(self) -> None:
         """Flush and disconnect."""
@@ -162,7 +142,7 @@ class Kafka:
         async with self._renewing:
             spoilt = self._spoilt
             if spoilt is self._producer and spoilt is not None:
-                self._producer = await self._start()
+                await self.open()
                 await end(spoilt)
 
     def group(self, name: str) -> str:

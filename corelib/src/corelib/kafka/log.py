@@ -23,6 +23,7 @@ from corelib.kafka.admin import administering, create, new_topic, topics_of
 from corelib.kafka.batches import LARGEST_BYTES, BatchSizes, as_large, encode, too_large
 from corelib.kafka.cluster import Cluster, reason_of, unseen
 from corelib.kafka.ending import STOP_SECONDS, end
+from corelib.kafka.producer import starting
 
 _RECENT = 1_000  # offsets, of receipts and of the marks that end their transactions
 _DEADLINE_SECONDS = 30.0
@@ -60,27 +61,9 @@ class KafkaLog:
         await self.close()
         if self._exactly_once:
             await self._make_receipts()
-        producer = AIOKafkaProducer(
-            **self._cluster.options,
-            transactional_id=self._name if self._exactly_once else None,
-            enable_idempotence=True,
-            acks="all",
-            max_batch_size=LARGEST_BYTES,
-            max_request_size=8 * LARGEST_BYTES,
-            linger_ms=0,
-            request_timeout_ms=int(_DEADLINE_SECONDS * 1_000),
-            retry_backoff_ms=50,
-        )
-        try:
-            async with asyncio.timeout(_DEADLINE_SECONDS):
-                await producer.start()
-                receipt = await self._last_receipt() if self._exactly_once else None
-        except (KafkaError, TimeoutError, OSError) as error:
-            await end(producer)
-            raise Unavailable("kafka", reason_of(error)) from error
-        except BaseException:
-            await end(producer)
-            raise
+        name = self._name if self._exactly_once else None
+        async with starting(self._cluster, seconds=_DEADLINE_SECONDS, batches=8, transactional_id=name) as producer:
+            receipt = await self._last_receipt() if self._exactly_once else None
         self._producer = producer
         return receipt
 
