@@ -13,6 +13,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from botocore.exceptions import ClientError
 
 from corelib.aws.clients import Aws
 from corelib.clock import SystemClock
@@ -24,9 +25,10 @@ from corelib.relay.relay import Relay
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import Queues, is_fifo
 from corelib.sqs.subscription import SqsSubscription
+from corelib.store import Failure
 from corelib.testing.running import parts_running, until
 from corelib.transaction import Mark, Origin
-from devstack.faults import FaultyAws, Pass, held, lost_answer, refusal
+from devstack.faults import Fault, FaultyAws, Pass, held, lost_answer, refusal
 
 MAILS = Channel("mails", Transport.SQS)
 LEDGER = Channel("ledger.fifo", Transport.SQS)
@@ -152,6 +154,36 @@ async def test_a_commit_that_stays_throttled_is_unavailable_and_commits_nothing(
     with pytest.raises(Unavailable):
         await publish(store, 1)
     assert await drained(store)
+
+
+def cancelled(code: str) -> Fault:
+    """Do nothing, and answer that one operation of the transaction is to blame."""
+
+    async def cancel(body: bytes, forward: Pass) -> web.Response:  # noqa: ARG001 -- as a refusal
+        reasons = [{"Code": "None"}, {"Code": code, "Message": "said by DynamoDB"}]
+        answer = {
+            "__type": "TransactionCanceledException",
+            "message": f"[None, {code}]",
+            "CancellationReasons": reasons,
+        }
+        return web.json_response(answer, status=400)
+
+    return cancel
+
+
+async def test_what_dynamodb_will_never_park_is_told_and_not_tried_for_ever(
+    faulty: FaultyAws, through: tuple[Dynamo, Sqs]
+) -> None:
+    """A consumer tries again after every lost race: it would hold its key, and later its partition, without a word."""
+    store, _ = through
+    record = Envelope(uuid4(), Mailed.type, "test", SystemClock().now(), "k").record(MAILS.name, b"{}")
+    faulty.faults["TransactWriteItems"] = [cancelled("ValidationError")] * 30
+    with pytest.raises(ClientError, match="ValidationError"):
+        await store.parking.park("Desk.mailed", record, Failure("it broke"), attempts=1)
+    assert len(faulty.calls["TransactWriteItems"]) == 1
+    faulty.faults["TransactWriteItems"] = [cancelled("ThrottlingError"), cancelled("TransactionConflict")]
+    await store.parking.park("Desk.mailed", record, Failure("it broke"), attempts=1)
+    assert len(await store.parking.list("Desk.mailed", "k")) == 1
 
 
 async def test_a_lost_or_half_done_acknowledgement_is_finished(

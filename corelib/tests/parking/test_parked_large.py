@@ -127,6 +127,14 @@ def test_the_largest_event_is_parked_shown_and_handled_whole(app: str, capsys: p
     assert kinds(app) == ["mark", "mark", "operation", "park-counter"]
 
 
+def test_a_long_key_takes_its_room_of_an_item(app: str) -> None:
+    key, body = "k" * 100_000, b"b" * 355_000
+    record = Envelope(uuid4(), "test.drawn.v1", "test", datetime.now(UTC), key).record("drawings", body)
+    parked(app, record, record._replace(payload=b"{}"))
+    assert set(kinds(app)) == {"park", "park-queue", "park-counter", "park-known"}
+    assert at(app, lambda store: store.parking.list(HANDLER, key))[0].record == record
+
+
 def test_a_skipped_event_of_any_size_is_kept_with_the_audit(app: str) -> None:
     skipped, behind = drawn(b"\xff"), drawn(b"b")
     parked(app, skipped, behind)

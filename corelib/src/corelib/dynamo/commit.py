@@ -28,9 +28,9 @@ _MAX_BYTES = 4_000_000
 _ATTEMPTS = 10
 _KNOWN_STREAMS = 100_000
 _FAILED = "ConditionalCheckFailed"
-_RACED = frozenset({_FAILED, "TransactionConflict", "DuplicateItem"})
+RACED = frozenset({_FAILED, "TransactionConflict", "DuplicateItem"})
 _INVALID = frozenset({"ValidationException", "ValidationError"})
-_THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+THROTTLED = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 @dataclass(frozen=True)
@@ -214,13 +214,13 @@ def _raise_for(error: ClientError, reasons: list[dict[str, Any]], unit: Unit, fi
     codes = {reason["Code"] for reason in reasons} - {"None"}
     if unit.mark is not None and reasons and reasons[0]["Code"] == _FAILED:
         raise _duplicate(unit.mark, reasons[0].get("Item"))
-    if codes & _THROTTLED:
+    if codes & THROTTLED:
         raise Unavailable("dynamodb", str(error)) from error
     for reason in reasons:
         _raise_if_too_large(error, reason["Code"], reason.get("Message", ""))
-    if not codes or codes - _RACED:
+    if not codes or codes - RACED:
         raise error
-    raced = [(write, reason) for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in _RACED]
+    raced = [(write, reason) for write, reason in zip(fixed, reasons, strict=False) if reason["Code"] in RACED]
     if raced:
         there = all(reason["Code"] == _FAILED and _makes(write) for write, reason in raced)
         kind = Collision if there else Conflict

@@ -114,7 +114,7 @@ def items_of(handler: str, record: Record, number: int, facts: Attribute) -> lis
     key, item = key_of("park", handler, record.key, sort=sort_of(number)), record_item(record)
     headers = item["headers"]["S"].encode()
     pieces: Sequence[bytes] = ()
-    if len(headers) + len(record.payload) > ROOM:
+    if len(headers) + len(record.payload) + len(record.key.encode()) > ROOM:
         content = headers + _BETWEEN + record.payload
         pieces = [content[at : at + ROOM] for at in range(0, len(content), ROOM)]
         item = {"channel": item["channel"], "key": item["key"], "parts": attribute(len(pieces))}

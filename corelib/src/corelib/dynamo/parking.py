@@ -18,6 +18,7 @@ from corelib.batches import batches
 from corelib.clock import Clock
 from corelib.dynamo.claims import Claims
 from corelib.dynamo.client import Client
+from corelib.dynamo.commit import RACED, THROTTLED
 from corelib.dynamo.items import Attribute, attribute, value_of
 from corelib.dynamo.layout import instant, microseconds
 from corelib.dynamo.parked_items import (
@@ -187,6 +188,8 @@ class Parking:
             if code_of(error) != "TransactionCanceledException":
                 raise
             reasons = error.response["CancellationReasons"]
+            if {reason["Code"] for reason in reasons} - {"None"} - RACED - THROTTLED:
+                raise  # it would be the same each time
             return frozenset(at for at, reason in enumerate(reasons) if reason["Code"] == "ConditionalCheckFailed")
         return None
 
