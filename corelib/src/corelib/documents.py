@@ -44,7 +44,10 @@ class Table:
 
     def key_of(self, item: Mapping[str, Any]) -> Item:
         """Return only the key attributes of an item. Raises `KeyError` where one is missing."""
-        return {name: item[name] for name in self.keys}
+        try:
+            return {name: item[name] for name in self.keys}
+        except KeyError as error:
+            raise KeyError(f"{error} of table {self.name}: its key is {self.keys}, given was {[*item]}") from error
 
 
 class Catalog:

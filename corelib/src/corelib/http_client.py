@@ -14,6 +14,7 @@ from corelib.errors import Unavailable
 from corelib.tracing import current_traceparent
 
 _RETRIED = frozenset({429, 502, 503, 504})
+_SHOWN = 200
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
@@ -26,8 +27,11 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the body, parsed."""
-        return orjson.loads(self.body)
+        """Return the body, parsed. Raises `ValueError` where it is no JSON."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"the body of an answer {self.status} is no JSON: {self.body[:_SHOWN]!r}") from error
 
 
 class HttpClient:
@@ -105,4 +109,4 @@ class HttpClient:
                     raise Unavailable(self.name, f"{method} {path} was answered {answer.status}")
                 return Answer(answer.status, dict(answer.headers), await answer.read())
         except aiohttp.ClientError as error:
-            raise Unavailable(self.name, repr(error)) from error
+            raise Unavailable(self.name, f"{method} {path}: {type(error).__name__} {error}") from error

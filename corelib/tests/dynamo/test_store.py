@@ -26,8 +26,13 @@ def test_plain_values_survive_packing() -> None:
 
 
 def test_floats_are_refused() -> None:
-    with pytest.raises(TypeError, match="float"):
+    with pytest.raises(TypeError, match=r"1\.5 is a float: documents hold str, int, bool"):
         pack({"price": 1.5})
+
+
+def test_a_key_that_an_item_lacks_is_named_with_its_table() -> None:
+    with pytest.raises(KeyError, match=r"'user_id' of table carts: its key is \('user_id',\), given was \['user'\]"):
+        CARTS.key_of({"user": "u-1"})
 
 
 async def test_state_and_events_commit_together(store: Dynamo) -> None:

@@ -17,7 +17,9 @@ def attribute(value: Any) -> Attribute:
         return write(value)
     if isinstance(value, str):  # StrEnum
         return {"S": str(value)}
-    raise TypeError(f"{type(value).__name__} cannot be stored in DynamoDB by corelib: {value!r}")
+    raise TypeError(
+        f"{value!r} is a {type(value).__name__}: documents hold str, int, bool, None, bytes, lists and dicts"
+    )
 
 
 def pack(item: Item) -> Attribute:
