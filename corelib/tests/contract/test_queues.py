@@ -1,13 +1,13 @@
 """What queues promise a consumer, on SQS and in memory alike."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from contract.taking import opened, take
 from corelib.aws.clients import Aws
 from corelib.broker import Broker, Delivery, Subscription
 from corelib.clock import SystemClock
@@ -37,24 +37,8 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     await broker.close()
 
 
-@asynccontextmanager
-async def subscribed(broker: Broker, channel: Channel = FIFO) -> AsyncIterator[Subscription]:
-    subscription = broker.subscribe("test", [channel])
-    await subscription.open()
-    try:
-        yield subscription
-    finally:
-        await subscription.close()
-
-
-async def take(subscription: Subscription, count: int) -> list[Delivery]:
-    taken: list[Delivery] = []
-    async with asyncio.timeout(20):
-        async for delivery in subscription.deliveries():
-            taken.append(delivery)
-            if len(taken) == count:
-                break
-    return taken
+def subscribed(broker: Broker, channel: Channel = FIFO) -> AbstractAsyncContextManager[Subscription]:
+    return opened(broker.subscribe("test", [channel]))
 
 
 def numbers(taken: list[Delivery]) -> list[int]:

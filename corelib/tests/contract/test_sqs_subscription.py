@@ -1,13 +1,14 @@
 """Taking from SQS, against a real endpoint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 import pytest
 
 from contract.booked import LEDGER, MAILS, Booked, found, record, waiting
+from contract.taking import opened, take
 from corelib.aws.clients import Aws
 from corelib.broker import Delivery
 from corelib.errors import Unavailable
@@ -23,24 +24,8 @@ def number(delivery: Delivery) -> int:
     return Booked.model_validate_json(delivery.record.payload).number
 
 
-@asynccontextmanager
-async def subscribed(aws: Aws, *channels: str, **options: Any) -> AsyncIterator[SqsSubscription]:
-    subscription = SqsSubscription(Queues(aws), channels or (MAILS.name,), poll_seconds=1, **options)
-    await subscription.open()
-    try:
-        yield subscription
-    finally:
-        await subscription.close()
-
-
-async def take(subscription: SqsSubscription, count: int) -> list[Delivery]:
-    taken: list[Delivery] = []
-    async with asyncio.timeout(20):
-        async for delivery in subscription.deliveries():
-            taken.append(delivery)
-            if len(taken) == count:
-                break
-    return taken
+def subscribed(aws: Aws, *channels: str, **options: Any) -> AbstractAsyncContextManager[SqsSubscription]:
+    return opened(SqsSubscription(Queues(aws), channels or (MAILS.name,), poll_seconds=1, **options))
 
 
 async def test_what_was_sent_is_received_and_what_is_done_is_deleted(sqs: Sqs, aws: Aws) -> None:

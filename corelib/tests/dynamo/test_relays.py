@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -19,9 +18,8 @@ from corelib.dynamo.store import Dynamo
 from corelib.dynamo.streams import Stream
 from corelib.errors import LeaseLost
 from corelib.message import Channel, Event, Record
-from corelib.part import Part
 from corelib.store import Pending
-from corelib.testing.running import free_port, until
+from corelib.testing.running import free_port, parts_running, until
 from corelib.transaction import Origin
 
 ORDERS = Channel("orders")
@@ -146,17 +144,6 @@ async def test_a_relay_that_beats_keeps_its_share(open_store: Open) -> None:
     assert len(first.held) == len(second.held) == SHARDS // 2
 
 
-@asynccontextmanager
-async def running(*parts: Part) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    tasks = [asyncio.create_task(part.run(stop)) for part in parts]
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(asyncio.gather(*tasks), 30)
-
-
 async def followed(outbox: Outbox) -> bool:
     """Tell whether the stream is followed, and let no sweep help from now on."""
     if not outbox._pace.streamed:
@@ -174,7 +161,7 @@ async def test_what_another_replica_commits_comes_by_the_stream(open_store: Open
     writer, store = await open_store(), await open_store()
     outbox = store.outbox("kafka", CHANNELS)
     await outbox.acquire("a")
-    async with running(*store.parts()):
+    async with parts_running(*store.parts()):
         await until(lambda: followed(outbox))
         woken = store.committed()
         await place(writer, "o-1")
@@ -189,7 +176,7 @@ async def test_when_the_stream_breaks_sweeps_find_what_it_would_have_told(open_s
     writer, store = await open_store(), await open_store()
     outbox = store.outbox("kafka", CHANNELS)
     await outbox.acquire("a")
-    async with running(*store.parts()):
+    async with parts_running(*store.parts()):
         await until(lambda: followed(outbox))
         off = {"StreamEnabled": False}
         await writer._client.call("UpdateTable", TableName=writer._table, StreamSpecification=off)
@@ -201,7 +188,7 @@ async def test_a_table_without_a_stream_is_swept(open_store: Open) -> None:
     writer, store = await open_store(streams=False), await open_store()
     outbox = store.outbox("kafka", CHANNELS)
     await outbox.acquire("a")
-    async with running(*store.parts()):
+    async with parts_running(*store.parts()):
         await place(writer, "o-1")
         await until(lambda: has(outbox, "o-1"))
         await place(writer, "o-2")
