@@ -128,7 +128,8 @@ def test_what_inboxes_forgot_is_sent_to_another_topic_only(app: str, capsys: pyt
     lab = Channel("lab", partitions=1)
 
     async def on_the_topic() -> None:
-        async with opened(Target(app).service(), brokers=True) as service:
+        service = Target(app).service()
+        async with opened(service, *service.brokers.values()):
             old = Envelope(uuid4(), "test.shelf.filled.v1", "test", datetime.now(UTC) - 2 * REMEMBER, "s")
             await service.brokers["kafka"].provision([lab])
             await service.brokers["kafka"].send([old.record("shelves", b"{}")])

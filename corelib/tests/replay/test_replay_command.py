@@ -93,7 +93,7 @@ async def filled(
     )
     service = Target(name).service()
     await service.provision()
-    async with opened(service, brokers=True):
+    async with opened(service, *service.brokers.values()):
         yield Shelves(service)
 
 

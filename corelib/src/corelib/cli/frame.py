@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
 import structlog
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from corelib.cli.target import Target
 from corelib.errors import CorelibError, SettingsError, UsageError
-from corelib.service import Service
+from corelib.service import Resource, Service
 
 T = TypeVar("T")
 
@@ -86,18 +86,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def opened(service: Service, *, brokers: bool = False) -> AsyncIterator[Service]:
-    """Open a service's store, and its brokers where wanted, but none of its parts. Raises `Unavailable`."""
-    await service.store.open(service.origin)
-    others = list(service.brokers.values()) if brokers else []
-    try:
-        for broker in others:
-            await broker.open()
+async def opened(service: Service, *beside: Resource) -> AsyncIterator[Service]:
+    """Open a service's store, and what of its brokers and resources is wanted beside it, but none of its parts.
+
+    Raises `Unavailable`.
+    """
+    async with AsyncExitStack() as stack:
+        await service.store.open(service.origin)
+        stack.push_async_callback(service.store.close)
+        for each in beside:
+            stack.push_async_callback(each.close)
+            await each.open()
         yield service
-    finally:
-        for broker in others:
-            await broker.close()
-        await service.store.close()
 
 
 def spoken(command: Callable[[], object]) -> int:

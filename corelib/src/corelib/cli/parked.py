@@ -1,7 +1,7 @@
 """`corelib parked`: what could not be handled or sent, and what waits behind it: look at it, retry or skip it."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -127,8 +127,9 @@ async def _parked(service: Service, handler: str, key: str, limit: int) -> Seque
 
 async def _retried(service: Service, operation: Operation) -> Execution:
     handler, key = operation.details["handler"], operation.details["key"]
-    async with _at_work(service, operation) as work:
-        everything = [(each.handler, each.key) for each in await service.store.parking.queues()]
+    store = service.store
+    async with opened(service, *service.resources), executing(store.operations, operation, service.clock) as work:
+        everything = [(each.handler, each.key) for each in await store.parking.queues()]
         queues = [queue for queue in everything if handler in (None, queue[0]) and key in (None, queue[1])]
         if key is not None:
             _found(queues, handler, key)
@@ -142,12 +143,13 @@ async def _retried(service: Service, operation: Operation) -> Execution:
 
 async def _skipped(service: Service, operation: Operation) -> Execution:
     handler, key = operation.details["handler"], operation.details["key"]
-    async with _at_work(service, operation) as work:
-        first = _found(await service.store.parking.list(handler, key, limit=1), handler, key)[0]
+    store = service.store
+    async with opened(service, *service.resources), executing(store.operations, operation, service.clock) as work:
+        first = _found(await store.parking.list(handler, key, limit=1), handler, key)[0]
         record = {"headers": first.record.headers, "body": first.record.payload.decode("utf-8", "backslashreplace")}
         await work.save({"skipped": record})
         # This one, not whatever is first by now.
-        await service.store.parking.remove(first)
+        await store.parking.remove(first)
         console.print(f"Skipped {first.record.header('ce_id') or 'what is no event'}.", soft_wrap=True)
         if handler.startswith(RELAY):
             await _resend(service, work, [(handler, key)])
@@ -192,16 +194,6 @@ def _tell(work: Execution, handler: str, key: str, resumed: Resumed) -> None:
         ending = f"; failed again: {resumed.failure.reason}"
         work.failed = work.failed or f"{handler} {key}: {resumed.failure.reason}"
     console.print(f"{text}{ending}", markup=False, highlight=False, soft_wrap=True)
-
-
-@asynccontextmanager
-async def _at_work(service: Service, operation: Operation) -> AsyncIterator[Execution]:
-    """Open all that handlers need, and write down what is done."""
-    async with opened(service), AsyncExitStack() as stack:
-        for resource in service.resources:
-            await resource.open()
-            stack.push_async_callback(resource.close)
-        yield await stack.enter_async_context(executing(service.store.operations, operation, service.clock))
 
 
 def _operation(kind: str, details: dict[str, Any], reason: str, who: str) -> Operation:

@@ -105,7 +105,7 @@ def replay(
 
 
 async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: str) -> None:
-    async with opened(service, brokers=True):
+    async with opened(service, *service.brokers.values()):
         work = replay_of(service, plan)
         with complaints.status("Counting …"):
             tally = await work.count()
@@ -123,7 +123,7 @@ async def _counted_or_sent(service: Service, plan: Plan, *, reason: str, who: st
 
 
 async def _resumed(service: Service, number: UUID, *, rate: float | None, reason: str, who: str) -> None:
-    async with opened(service, brokers=True):
+    async with opened(service, *service.brokers.values()):
         operation = await service.store.operations.find(number)
         if operation is None or operation.kind != KIND:
             raise UsageError(f"--resume {number}: there is no such replay")

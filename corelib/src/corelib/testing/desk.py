@@ -12,7 +12,7 @@ from corelib.ids import uuid7
 from corelib.message import Envelope, Event, parse
 from corelib.service import Service
 from corelib.store import OutboxReader
-from corelib.transaction import Origin, channels_of
+from corelib.transaction import channels_of
 
 _PAGE = 1_000
 
@@ -73,7 +73,7 @@ async def desk(service: Service, clock: ManualClock) -> AsyncIterator[Desk]:
     for resource in service.resources:
         if (provision := getattr(resource, "provision", None)) is not None:
             await provision()
-    await store.open(Origin(f"souk/{service.name}", clock, service.publishes))
+    await store.open(service.origin)
     for resource in service.resources:
         await resource.open()
     reader = store.outbox("desk", frozenset(channel.name for channel in channels_of(service.publishes)))
