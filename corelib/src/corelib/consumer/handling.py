@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from corelib.actor import Effect, Route
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import Duplicate
-from corelib.groups import ungrouped
+from corelib.exception_groups import ungrouped
 from corelib.message import Envelope, Event, Record, parse
 from corelib.once import run_once
 from corelib.store import Store

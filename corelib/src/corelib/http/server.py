@@ -16,7 +16,7 @@ from corelib.api import Api, Endpoint, Operation, Reply
 from corelib.auth import Authenticator
 from corelib.cancellation import own_cancellation_only
 from corelib.errors import TooLarge, Unavailable
-from corelib.groups import ungrouped
+from corelib.exception_groups import ungrouped
 from corelib.http import problem
 from corelib.http.binding import Signature, binder, route, signature, whole_body
 from corelib.http.idempotency import InFlight, Key, key_of, remember

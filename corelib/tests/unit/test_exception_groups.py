@@ -10,7 +10,7 @@ from corelib.actor import Actor, Effect, Route, effect, receive
 from corelib.clock import SystemClock
 from corelib.consumer.handling import handle
 from corelib.errors import Conflict, Problem, Unavailable
-from corelib.groups import ungrouped
+from corelib.exception_groups import ungrouped
 from corelib.ids import uuid7
 from corelib.memory.store import Memory
 from corelib.message import Channel, Envelope, Event
