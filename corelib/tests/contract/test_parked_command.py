@@ -1,6 +1,7 @@
 """`corelib parked`, given as an operator gives it, on a real store."""
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -232,6 +233,14 @@ def test_a_skipped_record_is_kept_with_the_audit_and_those_behind_it_are_handled
     assert (handled, parked) == ([1], 0)
     assert audit.progress["skipped"]["body"] == "{\\xff"
     assert ["ce_type", "test.filled.v1"] in audit.progress["skipped"]["headers"]
+    capsys.readouterr()
+    assert main(["outbox", "audit"]) == frame.OK
+    shown = capsys.readouterr().out
+    assert f"handler {HANDLER}, key s-1 " in shown
+    assert f"skipped {dict(audit.progress['skipped']['headers'])['ce_id']} " in shown
+    assert "\\xff" not in shown
+    assert main(["outbox", "audit", "--json"]) == frame.OK
+    assert json.loads(capsys.readouterr().out)[0]["progress"] == audit.progress
 
 
 def test_keys_and_reasons_are_listed_as_they_are_and_whole(app: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ async def filled(
         SOUK_POSTGRES_DSN=request.getfixturevalue("postgres_dsn"),
         SOUK_AWS_ENDPOINT_URL=request.getfixturevalue("aws_endpoint"),
         SOUK_KAFKA_BOOTSTRAP=kafka_bootstrap,
-        COLUMNS="200",
+        COLUMNS="300",
         TERM="xterm",
     )
     service = Target(name).service()

@@ -1,11 +1,12 @@
 """`corelib outbox`: the tables of a service's outbox, their upgrades, and what a restored database needs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter
 
 from corelib.cli import frame
 from corelib.cli.frame import Who, console, me, opened, run, service_of, show_table
@@ -17,6 +18,8 @@ from corelib.service import Service
 from corelib.store import RelayState
 
 _HELP = "The outbox of a service: its tables, its state, and a new beginning after a restore."
+
+_OPERATIONS = TypeAdapter(list[Operation])
 
 app = frame.application(help=_HELP)
 
@@ -147,10 +150,16 @@ def forget(
 
 
 @app.command()
-def audit(context: typer.Context) -> None:
-    """Show what operators did to the service's events: who, what, why, and how far it came.
+def audit(
+    context: typer.Context,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For machines, and with the whole of what was skipped")
+    ] = False,
+) -> None:
+    """Show what operators did to the service's events: who, what, why, to which, and how far it came.
 
-    Example: `corelib --app svc_product outbox audit`
+    Example: `corelib --app svc_product outbox audit`, or `… audit --json | jq '.[].progress.skipped'`
     """
     service = service_of(context)
 
@@ -158,11 +167,28 @@ def audit(context: typer.Context) -> None:
         async with opened(service):
             return list(await service.store.operations.list())
 
-    rows, now = [], service.clock.now()
-    for done in run(listed()):
-        # Where a replay is to be gone on with is for machines.
-        told = {name: value for name, value in done.progress.items() if name not in {"place", "last"}}
-        progress = ", ".join(f"{name} {value}" for name, value in told.items())
-        began = done.began.isoformat(timespec="seconds")
-        rows.append((str(done.id), done.kind, done.who, done.reason, began, done.outcome(now), progress))
-    show_table(("id", "what", "who", "why", "began", "ended", "progress"), rows)
+    found, now = run(listed()), service.clock.now()
+    if as_json:
+        console.print_json(_OPERATIONS.dump_json(found).decode())
+        return
+    rows = [
+        (
+            *(str(done.id), done.kind, done.who, done.reason),
+            *(done.began.isoformat(timespec="seconds"), done.outcome(now), _told(done.details), _told(done.progress)),
+        )
+        for done in found
+    ]
+    show_table(("id", "what", "who", "why", "began", "ended", "of what", "progress"), rows)
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    """Say what is not empty in a line; where a replay is to be gone on with is for machines, a record for --json."""
+    words = []
+    for name, value in facts.items():
+        if name == "skipped":
+            words.append(f"skipped {dict(value['headers']).get('ce_id', 'what is no event')}")
+        elif name == "selection":
+            words.append(_told(value))
+        elif value and name != "last" and not isinstance(value, dict):
+            words.append(f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return ", ".join(words)
