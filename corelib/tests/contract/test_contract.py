@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contract.stand import Counted, Stand, write
 from corelib.actor import Actor, receive
@@ -155,7 +156,10 @@ async def test_what_is_no_event_is_parked_and_the_rest_flow(stand: Stand) -> Non
         return [each.record.payload for each in await stand.store.parking.list(MALFORMED)] == [b"nonsense"]
 
     await stand.broker.send([Record(stand.channel.name, "k", (("ce_id", "none"),), b"nonsense")])
-    async with stand.running(Counter()):
-        await stand.publish(Counted(name="k", number=1))
-        await until(stand.saw("k", 1))
-        await until(parked)
+    with capture_logs() as logs:
+        async with stand.running(Counter()):
+            await stand.publish(Counted(name="k", number=1))
+            await until(stand.saw("k", 1))
+            await until(parked)
+    told = [(each["channel"], each["key"]) for each in logs if each["event"] == "what is no event is parked"]
+    assert told == [(stand.channel.name, "k")]

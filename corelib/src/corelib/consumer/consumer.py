@@ -178,6 +178,7 @@ class Consumer:
             try:
                 job.envelope = Envelope.of(record)
             except Malformed as error:
+                log.error("what is no event is parked", channel=record.channel, key=record.key, reason=str(error))  # noqa: TRY400 -- the reason is all there is to it
                 await self._park(MALFORMED, record, error, attempts=1)
                 await subscription.done(job.delivery)
                 return None
