@@ -69,7 +69,7 @@ class Page:
 
 
 class History(Protocol):
-    """Implemented by each store for its outbox, and by Kafka for its topics."""
+    """What replay reads: each store has one of its outbox, Kafka of its topics, a parking lot of what is parked."""
 
     def pages(self, selection: Selection, after: Place | None = None) -> AsyncIterator[Page]:
         """Yield what was delivered and is still kept, up to now; pages may be empty. Raises `Unavailable`."""

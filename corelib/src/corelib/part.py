@@ -1,4 +1,4 @@
-"""A part of a service that the supervisor runs: relay, consumer, timers, HTTP server."""
+"""A part of a service that the supervisor runs: a relay, a consumer, timers, what keeps a store in order."""
 
 import asyncio
 import contextlib

@@ -226,7 +226,7 @@ def _respond(operation: Operation, result: Any) -> web.Response:
 
 
 def signatures(apis: Sequence[Api]) -> list[tuple[Operation, Endpoint, Signature]]:
-    """Return every operation with its parameters, for the OpenAPI document."""
+    """Return every operation with its endpoint and what that takes. Raises `TypeError` if one cannot be bound."""
     return [
         (operation, endpoint, signature(operation, endpoint))
         for api in apis

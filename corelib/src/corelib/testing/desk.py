@@ -1,4 +1,4 @@
-"""For tests of services: its actors on their real store, without a broker, in virtual time."""
+"""For tests: a service's actors on its own store, without a broker, in virtual time."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ _PAGE = 1_000
 
 @dataclass
 class Desk:
-    """A service's actors on their real store, without a broker: hand them an event, see what they publish.
+    """A service's actors: hand them an event, see what they publish.
 
     Time stands still until `advance`: timers fire in virtual time.
     """
