@@ -10,8 +10,9 @@ import pytest
 from contract.booked import LEDGER, MAILS, Booked, found, record, waiting
 from contract.taking import opened, take
 from corelib.aws.clients import Aws
-from corelib.broker import Delivery
+from corelib.broker import Delivery, Subscription
 from corelib.errors import Unavailable
+from corelib.message import Channel, Transport
 from corelib.metrics import AWS_CALLS
 from corelib.sqs.broker import Sqs
 from corelib.sqs.queues import BATCH, Queues
@@ -237,6 +238,41 @@ async def test_a_broken_connection_is_told_to_the_consumer(aws: Aws) -> None:
         with pytest.raises(Unavailable):
             await take(subscription, 1)
         await subscription.close()
+
+
+async def test_a_queue_that_is_not_there_keeps_nobody_from_the_others(sqs: Sqs, aws: Aws) -> None:
+    late, queues = Channel("late", transport=Transport.SQS), Queues(aws)
+
+    async def named() -> bool:
+        try:
+            await sqs.check()
+        except Unavailable as error:
+            return f"queues do not exist: {aws.prefix}late" in str(error)
+        return False
+
+    subscription = sqs.subscribe("all", [MAILS, late])
+    await subscription.open()
+    try:
+        await sqs.send([record(1)])
+        await _done(subscription, [1])
+        await until(named)
+        await sqs.provision([late])
+        await sqs.send([record(2, late)])
+        await _done(subscription, [2])
+        await sqs.check()
+        await queues.call("DeleteQueue", QueueUrl=await queues.url("late"))
+        await until(named)
+        await sqs.send([record(3)])
+        await _done(subscription, [3])
+    finally:
+        await subscription.close()
+
+
+async def _done(subscription: Subscription, numbers: list[int]) -> None:
+    taken = await take(cast("SqsSubscription", subscription), len(numbers))
+    assert [number(each) for each in taken] == numbers
+    for each in taken:
+        await subscription.done(each)
 
 
 async def test_a_missing_queue_is_unavailable(aws: Aws) -> None:

@@ -80,6 +80,8 @@ class Sqs:
         except ClientError as error:
             raise Unavailable("sqs", str(error)) from error
         self._queues.refusals.require_none()
+        if absent := sorted(self._queues.absent):
+            raise Unavailable("sqs", f"queues do not exist: {', '.join(absent)}: create them, or run --provision")
 
     async def missing(self, channels: Sequence[Channel]) -> Sequence[str]:
         """Return the names of the queues that do not exist. Raises `Unavailable`."""

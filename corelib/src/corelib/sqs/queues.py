@@ -23,6 +23,7 @@ class Queues:
         self.aws = aws
         self.refusals = Refusals("sqs")
         self._urls: dict[str, str] = {}
+        self.absent: set[str] = set()  # names of queues that were lately looked for in vain
 
     async def open(self) -> None:
         """Connect."""
@@ -56,6 +57,13 @@ class Queues:
                 return name
             raise Unavailable("sqs", f"queue {name}: {error}") from error
         return None
+
+    def forget(self, url: str, error: ClientError) -> bool:
+        """Look for a queue anew from now on, if this is why it was not found."""
+        if code_of(error) not in _MISSING:
+            return False
+        self._urls = {channel: known for channel, known in self._urls.items() if known != url}
+        return True
 
     async def provision(self, channel: Channel) -> None:
         """Create a channel's queue and its dead-letter queue where they are missing; idempotent."""

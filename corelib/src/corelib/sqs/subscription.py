@@ -18,6 +18,7 @@ from corelib.broker import Assigned, Delivery
 from corelib.errors import Unavailable
 from corelib.message import KEY_ATTRIBUTE, Record
 from corelib.metrics import REDELIVERED
+from corelib.part import rest
 from corelib.sqs.queues import BATCH, Queues
 
 _VISIBLE_SECONDS = 30
@@ -76,7 +77,9 @@ class SqsSubscription:
         """Find the queues and begin to take from them. Raises `Unavailable`."""
         await self._queues.open()
         try:
-            self._urls = {channel: await self._queues.url(channel) for channel in self._channels}
+            found = [channel for channel in self._channels if await self._there(channel)]
+            if self._channels and not found:
+                await self._queues.url(self._channels[0])  # says so
         except Unavailable:
             await self._queues.close()
             raise
@@ -128,8 +131,8 @@ class SqsSubscription:
 
     async def lag(self) -> dict[str, int]:
         """Return how many records wait, by channel; what was last known where SQS does not answer."""
-        for channel, url in self._urls.items():
-            with contextlib.suppress(Unavailable):
+        for channel, url in tuple(self._urls.items()):
+            with contextlib.suppress(Unavailable, ClientError):
                 answer = await self._queues.call(
                     "GetQueueAttributes", QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
                 )
@@ -139,12 +142,27 @@ class SqsSubscription:
     async def _take(self, channel: str) -> None:
         try:
             while not self._stopping.is_set():
+                if not await self._there(channel):
+                    await rest(self._stopping, self._poll_seconds)
+                    continue
                 for message in await self._receive(self._urls[channel]):
                     await self._taken.put(self._delivery(channel, message))
         except Exception as error:  # noqa: BLE001 -- raised by `deliveries`, where the consumer hears it
             await self._taken.put(error)
         else:
             await self._taken.put(None)
+
+    async def _there(self, channel: str) -> bool:
+        """Tell whether a queue exists: one that does not keeps nobody from the others."""
+        name = await self._queues.missing(channel)
+        if name is None:
+            self._urls[channel] = await self._queues.url(channel)
+            self._queues.absent.discard(f"{self._queues.aws.prefix}{channel}")
+            return True
+        if name not in self._queues.absent:
+            log.error("a queue does not exist, others are taken from", queue=name)
+        self._queues.absent.add(name)
+        return False
 
     async def _end_polls(self) -> None:
         """Let polls end; what they still receive is in hand, and given back with the rest."""
@@ -166,6 +184,8 @@ class SqsSubscription:
                 MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
             )
         except ClientError as error:
+            if self._queues.forget(url, error):
+                return []
             raise Unavailable("sqs", f"cannot take from {url}: {error}") from error
         messages: list[dict[str, Any]] = answer.get("Messages") or []
         # In hand from now on, yielded or not: its time runs.
