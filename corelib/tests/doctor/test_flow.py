@@ -22,7 +22,9 @@ from doctor.notes import Noted, nothing, publish, said
 
 async def test_events_that_no_relay_takes(service: Service) -> None:
     await publish(service)
-    assert "problem relay kafka: no relay is at work; the oldest event has waited" in await said(flow.relays, service)
+    found = await said(flow.relays, service)
+    assert "problem relay kafka: no relay is at work; the oldest event has waited" in found
+    assert "One that runs waits for its broker: /readyz and its log say what for." in found
 
 
 async def test_a_lease_that_a_dead_relay_holds(service: Service) -> None:

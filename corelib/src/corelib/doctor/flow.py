@@ -49,7 +49,8 @@ def _judge(
             problem(about, held + waits, f"Its lease ends by itself within seconds, if a standby is there. {_START}")
         ]
     if not alive:
-        return [problem(about, f"no relay is at work; the oldest event has waited for {span(lag)}", _START)]
+        remedy = f"{_START} One that runs waits for its broker: /readyz and its log say what for."
+        return [problem(about, f"no relay is at work; the oldest event has waited for {span(lag)}", remedy)]
     if lag and not moved:
         what = f"stalled: the oldest event has waited for {span(lag)}, and does not move"
         return [problem(about, what, "Its log says what it waits for; look at the findings on the broker.")]
