@@ -1,5 +1,6 @@
 """What is wrong with a service as it is declared: each a `TypeError` in one sentence, when it is built."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from corelib.transaction import channels_of
 if TYPE_CHECKING:
     from corelib.service import Service
 
+_NAMESPACE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,30}[a-zA-Z0-9]")
+
 
 def require_instances(what: str, kind: type, given: Iterable[object]) -> None:
     """Tell a class from an instance of it, and an actor from an api."""
@@ -19,6 +22,12 @@ def require_instances(what: str, kind: type, given: Iterable[object]) -> None:
             raise TypeError(f"{what}=[{name}] is a class: give an instance of it, {name}(...)")
         if not isinstance(one, kind):
             raise TypeError(f"{what}=[{type(one).__name__}(...)] is no {kind.__name__}")
+
+
+def require_namespace(namespace: str) -> None:
+    """It is the identifier of a URN's namespace (RFC 8141)."""
+    if not _NAMESPACE.fullmatch(namespace):
+        raise TypeError(f"namespace={namespace!r}: it has 2 to 32 letters, digits and hyphens, none of these at an end")
 
 
 def require_events(given: Iterable[object]) -> None:

@@ -225,15 +225,23 @@ def replay_of(service: Service, plan: Plan) -> Replay:
     return Replay(plan, history, broker, service.store.operations, service.clock, elsewhere=elsewhere)
 
 
-def channels_for(service: Service, source: Source, names: Sequence[str]) -> tuple[str, frozenset[str]]:
-    """Return the transport and the channels of a replay. Raises `UsageError` unless these are of one transport."""
+def channels_for(
+    service: Service, source: Source, names: Sequence[str], types: frozenset[str] = frozenset()
+) -> tuple[str, frozenset[str]]:
+    """Return the transport and the channels of a replay. Raises `UsageError` unless these are of one transport.
+
+    Where they would be of several and none are named, they are those that events of these types travel on.
+    """
     published = channels_of(service.publishes)
     offered = published if source is Source.OUTBOX else frozenset(service.channels())
     unknown = set(names) - {channel.name for channel in offered}
     if unknown:
         known = ", ".join(sorted(channel.name for channel in offered)) or "none"
         raise UsageError(f"--topic {', '.join(sorted(unknown))}: the service's are {known}")
-    chosen = [channel for channel in offered if not names or channel.name in names]
+    chosen = {channel for channel in offered if not names or channel.name in names}
+    if len({channel.transport for channel in chosen}) > 1:
+        events = service.publishes | {route.event for route in service.routes}
+        chosen = chosen & channels_of(frozenset(event for event in events if event.type in types)) or chosen
     transports = sorted({channel.transport.value for channel in chosen})
     if len(transports) != 1:
         listed = ", ".join(sorted(f"{channel.name} ({channel.transport})" for channel in chosen)) or "none"

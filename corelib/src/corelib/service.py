@@ -21,6 +21,7 @@ from corelib.consumer.consumer import Consumer
 from corelib.errors import SettingsError, Unavailable
 from corelib.health import Check, Health
 from corelib.http import openapi
+from corelib.http.problem import NAMESPACE
 from corelib.http.server import application
 from corelib.memory.alone import Alone
 from corelib.message import Channel, Event, Transport
@@ -57,7 +58,9 @@ class Resource(Protocol):
 class Service:
     """Everything of one service. `publishes` are the events it may publish: others are refused by `tx.publish`.
 
-    `alone` adds what stands in for the rest of the world, where the service runs in memory.
+    `alone` adds what stands in for the rest of the world, where the service runs in memory. `namespace` is whose the
+    service is: the source of its events is `<namespace>/<name>` (CloudEvents), the type of a problem in its answers
+    `urn:<namespace>:problem:<slug>` (RFC 8141, RFC 9457).
     """
 
     def __init__(
@@ -74,8 +77,11 @@ class Service:
         authenticator: Authenticator | None = None,
         clock: Clock | None = None,
         alone: Alone | None = None,
+        namespace: str = NAMESPACE,
     ) -> None:
+        declarations.require_namespace(namespace)
         self.name = name
+        self.namespace = namespace
         self.settings = settings
         self.store = store
         declarations.require_instances("actors", Actor, actors)
@@ -92,13 +98,15 @@ class Service:
             apis = [*apis, *alone.apis(self.routes, store.parking)]
         served = apis if "http" in self._wanted() else ()
         beside = [*self.health.routes(), *openapi.routes(f"svc-{name}", self._info()["version"], served)]
-        self.app = application(served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes)
+        self.app = application(
+            served, store, authenticator, beside, body_limit_bytes=settings.body_limit_bytes, namespace=namespace
+        )
         declarations.require_right(self)
 
     @property
     def origin(self) -> Origin:
         """Where the service's events come from, as its store needs to know."""
-        return Origin(f"souk/{self.name}", self.clock, self.publishes)
+        return Origin(f"{self.namespace}/{self.name}", self.clock, self.publishes)
 
     def channels(self) -> list[Channel]:
         """Return every channel that the service publishes to or consumes from."""
@@ -195,7 +203,8 @@ class Service:
         supervisor = Supervisor(self._parts(wanted))
         self.health.failed_parts, self.health.waiting_parts = supervisor.failed, lambda: supervisor.waiting
         self.health.started = True
-        log.info("ready", parts=sorted(wanted), url=self.settings.url)
+        # Not "ready": that is what /readyz tells, which sees topics and queues as well.
+        log.info("started", parts=sorted(wanted), url=self.settings.url)
         supervising = asyncio.create_task(supervisor.run(stop))
         await stop.wait()
         self.health.stopping = True

@@ -117,6 +117,10 @@ def test_topics_of_two_kinds_are_to_be_chosen_among() -> None:
     )
     with pytest.raises(UsageError, match=r"queue \(sqs\)"):
         channels_for(service, Source.OUTBOX, [])
-    assert channels_for(service, Source.OUTBOX, ["queue"]) == ("sqs", frozenset({"queue"}))
+    with pytest.raises(UsageError, match=r"queue \(sqs\)"):
+        channels_for(service, Source.OUTBOX, [], frozenset({Went.type, Mailed.type}))
+    queue = ("sqs", frozenset({"queue"}))
+    assert channels_for(service, Source.OUTBOX, ["queue"]) == queue
+    assert channels_for(service, Source.OUTBOX, [], frozenset({Mailed.type})) == queue
     with pytest.raises(UsageError, match=f"the service's are {LEFT.name}, queue"):
         channels_for(service, Source.OUTBOX, ["orders"])

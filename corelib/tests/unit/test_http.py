@@ -14,12 +14,14 @@ from structlog.testing import capture_logs
 
 from corelib.api import Api, get, post
 from corelib.clock import SystemClock
+from corelib.config import ServiceSettings
 from corelib.documents import Table, documents
 from corelib.errors import Problem, Unavailable
 from corelib.http import problem, server
 from corelib.http.server import application
 from corelib.memory.store import Memory
 from corelib.message import Channel, Event
+from corelib.service import Service
 from corelib.testing.running import until
 from corelib.transaction import Origin, Transaction
 
@@ -327,3 +329,17 @@ def test_what_became_of_a_commit_without_an_answer_is_not_claimed_to_be_known() 
     assert lost is not None
     assert "nothing was changed" not in lost.detail
     assert "Idempotency-Key" in lost.detail
+
+
+async def test_problems_and_events_are_of_the_services_own_namespace() -> None:
+    service = Service("catalogue", ServiceSettings(), store=Memory(), namespace="library")
+    async with TestClient(TestServer(service.app)) as client:
+        nothing = await client.get("/nothing")
+        assert (await nothing.json())["type"] == "urn:library:problem:not-found"
+    assert service.origin.source == "library/catalogue"
+
+
+@pytest.mark.parametrize("namespace", ["", "a", "-a", "a_b", "a" * 33])
+def test_a_namespace_that_no_urn_may_have_is_refused(namespace: str) -> None:
+    with pytest.raises(TypeError, match="2 to 32 letters, digits and hyphens"):
+        Service("catalogue", ServiceSettings(), store=Memory(), namespace=namespace)

@@ -89,7 +89,7 @@ def replay(
     if go and not reason:
         raise UsageError("--go needs --reason: it is written down with the replay")
     source = Source.PARKED if parked else source
-    transport, channels = channels_for(service, source, topic or [])
+    transport, channels = channels_for(service, source, topic or [], frozenset(kind or ()))
     selection = Selection(
         channels=channels,
         since=_moment(since, "--since"),

@@ -9,13 +9,14 @@ from corelib.errors import Conflict, Problem, TooLarge, Unavailable
 from corelib.tracing import trace_id
 
 CONTENT_TYPE = "application/problem+json"
-_BASE = "urn:souk:problem:"
+NAMESPACE = "souk"
+"""Whose the types of problems are, where nothing else is said."""
 
 
-def response(problem: Problem) -> web.Response:
-    """Return the answer to a problem."""
+def response(problem: Problem, namespace: str) -> web.Response:
+    """Return the answer to a problem; its type is `urn:<namespace>:problem:<slug>`."""
     document = {
-        "type": f"{_BASE}{problem.slug}",
+        "type": f"urn:{namespace}:problem:{problem.slug}",
         "title": problem.slug.replace("-", " ").capitalize(),
         "status": problem.status,
         "detail": problem.detail,

@@ -39,6 +39,7 @@ def application(
     beside: Iterable[web.RouteDef],
     *,
     body_limit_bytes: int,
+    namespace: str = problem.NAMESPACE,
 ) -> web.Application:
     """Return the application with a route for each operation, those `beside` them, and an answer for all else.
 
@@ -51,14 +52,15 @@ def application(
     _require_distinct(served, beside)
     for operation, endpoint, sign in served:
         handler = _handler(operation, endpoint, sign, store=store, authenticator=authenticator, in_flight=in_flight)
-        app.router.add_route(operation.method, route(operation, sign), observed(operation.path, handler))
+        app.router.add_route(operation.method, route(operation, sign), observed(operation.path, handler, namespace))
     app.router.add_routes(
-        web.RouteDef(known.method, known.path, observed(known.path, known.handler), known.kwargs) for known in beside
+        web.RouteDef(known.method, known.path, observed(known.path, known.handler, namespace), known.kwargs)
+        for known in beside
     )
     # The last one: the router asks resources of an equal prefix in the order in which they came.
-    app.router.add_route("*", r"/{anything:[\s\S]*}", observed("(none)", _nothing_here))
+    app.router.add_route("*", r"/{anything:[\s\S]*}", observed("(none)", _nothing_here, namespace))
     server = _Server("")
-    server.add_route("OPTIONS", observed(server.canonical, _here))
+    server.add_route("OPTIONS", observed(server.canonical, _here, namespace))
     app.router.register_resource(server)
     return app
 
@@ -91,7 +93,7 @@ class _Server(web.PlainResource):
         return {} if path == self.canonical else None
 
 
-def observed(address: str, handler: Handler) -> Handler:
+def observed(address: str, handler: Handler, namespace: str) -> Handler:
     """Return the handler on a trace, counted and timed, with errors answered as problem documents.
 
     A wrapper of each handler: the way that aiohttp takes to a middleware costs as much as all that is done here.
@@ -108,7 +110,7 @@ def observed(address: str, handler: Handler) -> Handler:
                     with own_cancellation_only:
                         response = await handler(request)
                 except Exception as error:  # noqa: BLE001 -- one that is a fault of ours is logged there
-                    response = _refused(request, error, outages)
+                    response = _refused(request, error, outages, namespace)
                 status = response.status
                 return response
         finally:
@@ -131,7 +133,7 @@ class _Outages:
             log.warning("request needs what is away", method=request.method, path=request.path, reason=str(error))
 
 
-def _refused(request: web.Request, error: Exception, outages: _Outages) -> web.Response:
+def _refused(request: web.Request, error: Exception, outages: _Outages, namespace: str) -> web.Response:
     known = problem.of(error)
     if known is None:
         log.error("request failed", method=request.method, path=request.path, exc_info=error)
@@ -141,7 +143,7 @@ def _refused(request: web.Request, error: Exception, outages: _Outages) -> web.R
         log.warning("request asks for too much", method=request.method, path=request.path, reason=str(error))
     elif isinstance(error, Unavailable):
         outages.say(request, error)
-    return problem.response(known)
+    return problem.response(known, namespace)
 
 
 async def _here(_: web.Request) -> web.StreamResponse:
