@@ -21,7 +21,8 @@ async def examine(case: Case) -> list[Finding]:
     try:
         await service.store.open(service.origin)
     except Exception as error:  # noqa: BLE001 -- as in `_made`
-        found.append(problem(service.store.name, str(error), "The service is alive and waits for it."))
+        remedy = "Mend that: meanwhile the service is alive, not ready, and goes on by itself."
+        found.append(problem(service.store.name, str(error), remedy))
     else:
         checks += _of_stores(service)
     try:
