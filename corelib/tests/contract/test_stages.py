@@ -49,7 +49,9 @@ def counts() -> dict[str, float]:
 async def store(database: str) -> AsyncIterator[Postgres]:
     store = Postgres(database, schema=f"t{uuid4().hex[:12]}")
     await store.provision()
-    await store.open(Service("walk", ServiceSettings(), store=store, publishes=[Went], brokers=[Kafka("-")]).origin)
+    await store.open(
+        Service("walk", ServiceSettings(), store=store, publishes=[Went], brokers=[Kafka("127.0.0.1:1")]).origin
+    )
     yield store
     await store.close()
 
